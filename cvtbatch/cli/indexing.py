@@ -239,7 +239,10 @@ def _of_sources(report: "IndexReport") -> Iterator[str]:
         count = counted(sum(report.unreadable.values()), "file")
         yield f"{count} not to be read: {kinds}: {_some(report.unreadable_files)}; why stands in {report.left_out_path}"
     if report.without_patient:
-        yield f"{counted(report.without_patient, 'folder')} without PatientID: each study counts as a patient of its own"
+        yield (
+            f"{counted(report.without_patient, 'folder or image file', 'folders and image files')} without the patient's id: each "
+            "study counts as a patient of its own; where folders name patients, say so by --pattern"
+        )
     if report.without_study:
         yield f"{counted(report.without_study, 'folder')} without StudyInstanceUID: each counts as a study"
     if report.misfits:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import read_volume
@@ -332,3 +333,15 @@ def test_a_scan_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(scan, "scan_task", whole)
     monkeypatch.setattr(scan.HeaderCache, "__exit__", ends)
     assert run_index(root)["files_read"] == 36
+
+
+def test_image_files_whose_patient_nothing_names_are_told(tmp_path: Path) -> None:
+    """Two studies of one patient would be trained on and judged on at once."""
+    root = tmp_path / "nas"
+    for day in ("0", "1"):
+        (root / "p1" / day).mkdir(parents=True)
+        sitk.WriteImage(tiny_head(1)[0], str(root / "p1" / day / "ct.nii.gz"))
+    assert run_index(root)["without_patient"] == 2
+    told = cvtbatch("index", root, "--center", "B", "--out", tmp_path / "t.csv", "--workers", 0).stdout
+    assert "2 folders and image files without the patient's id: each study counts as a patient of its own" in told
+    assert run_index(root, "--pattern", "{patient}/{study}", "--center", "B", out="n.csv")["without_patient"] == 0

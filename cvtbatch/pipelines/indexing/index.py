@@ -151,7 +151,8 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         found = list(_chosen(studies, options, cluster, show))
         files = list(studies.other_files())
         apart = [path for path, covered in files if not covered]
-        found += choose_images(root, apart, prepared.pattern, options.center)
+        of_files = list(choose_images(root, apart, prepared.pattern, options.center))
+        found += of_files
         if not found and not prepared.there.rows:
             raise _no_studies(prepared, count)
         # Refuses a table whose ids are not the studies', before anything is written.
@@ -190,7 +191,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         other_ids=update.other_ids,
         outlines=rows.filled,
         unclear_outlines=rows.unclear,
-        without_patient=rule.without_patient,
+        without_patient=rule.without_patient + sum(not choice.key.patient_id for choice in of_files),
         without_study=rule.without_study,
         misfits=tuple(rule.misfits),
         onset_unknown=onset_unknown,

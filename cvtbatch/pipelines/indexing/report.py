@@ -26,7 +26,8 @@ class IndexReport:
         taken_out: cases that a person took out of the manifest.
         other_ids: studies whose rows stand under other ids than this run gives them.
         outlines, unclear_outlines: series whose outline was filled in, and of which it cannot be told.
-        without_patient, without_study: folders, a study's part in each, whose objects have no such id.
+        without_patient, without_study: folders, a study's part in each, whose objects have no such id; studies of image files whose
+            patient neither a pattern nor BIDS names are among the former.
         misfits: folders with CT images that the pattern does not fit.
         onset_unknown: studies that were kept since they cannot be compared with an onset.
         clinical_unmatched: rows of the clinical table that fit no study.
