@@ -20,7 +20,7 @@ NUMBER, EXTRA = "number", "extra"
 NAMED_ELSEWHERE = frozenset({"image", "mask", "segment"})
 _WITH_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+")
-# A long number as a spreadsheet shows and saves it: its last digits are lost, so that two ids become one.
+# A long number as a spreadsheet saves it as CSV, and pandas as a float: its last digits are lost, so that two ids become one.
 _ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+")
 # A number and its unit, e.g. 65y, and how the columns' own units are written.
 _WITH_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)\.?")
@@ -172,7 +172,7 @@ def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
     if field.name in contracts.id_columns() and _ROUNDED.fullmatch(text):
         return (
             None,
-            "is a long number that a spreadsheet has rounded: format the column as text, and fill the ids in anew",
+            "is a long number of which a program has lost digits: make the column one of texts, and fill the ids in anew",
         )
     if field.pattern and not field.pattern.fullmatch(text):
         return None, _outside_pattern(text, field)

@@ -61,7 +61,7 @@ MANIFESTS: Mapping[str, tuple[Callable[[Rows], None], int, list[str]]] = {
     "rounded id": (
         _changed(patient="1.23457E+11"),
         3,
-        ["row 1, column patient: '1.23457E+11' is a long number that a spreadsheet has rounded", "3 can be read"],
+        ["row 1, column patient: '1.23457E+11' is a long number of which a program has lost digits", "3 can be read"],
     ),
     "an id with an exponent of no spreadsheet's": (_changed(patient="2E5"), 0, ["4 can be read"]),
     "swapped": (
