@@ -10,7 +10,14 @@ import click
 from cvtbatch.cli.archive_options import is_address, selection_options, to_selection, to_source
 from cvtbatch.cli.display import progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import STANDING_FAILURES, cluster_options, json_option, plain_http_option
+from cvtbatch.cli.options import (
+    STANDING_FAILURES,
+    clinical_options,
+    cluster_options,
+    json_option,
+    plain_http_option,
+    to_clinical,
+)
 from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
@@ -57,13 +64,7 @@ _WAY_ON = (
     help="Where outlines lie, from the image's folder, e.g. '{stem}_roi.nii.gz'.  [default: by their names]",
 )
 @click.option("--segment", metavar="NAME", help="The segment that is the hematoma, in files that hold several.")
-@click.option(
-    "--clinical",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Table with values of patients: columns such as age, epilepsy, etiology, x_... go into the manifest.",
-)
-@click.option("--on", metavar="COLUMN", help="Column of --clinical with the hospital's patient id.")
+@clinical_options
 @click.option(
     "--map",
     "map_path",
@@ -128,10 +129,7 @@ def index(
     \b
     Exit codes: 0 all done; 1 it could not be done; 2 usage; 3 done, but ties or files that cannot be read stand.
     """
-    if (clinical is None) != (on is None):
-        raise click.UsageError(
-            "--clinical and --on go together: a table, and its column with the hospital's patient id"
-        )
+    values = to_clinical(clinical, on)
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.indexing import index as pipeline
     from cvtbatch.pipelines.indexing.archive_scan import require_dicomweb
@@ -144,7 +142,7 @@ def index(
         mask_pattern,
         segment,
         map_path,
-        None if clinical is None or on is None else (clinical, on),
+        values,
         first_after_onset,
     )
     selected = to_selection(["CT"], body_parts, descriptions, study_date, accessions)

@@ -50,7 +50,8 @@ class IndexOptions:
         map_path: of the pseudonym map; by default the user's own.
         clinical: table of clinical values, and its column of patient ids.
         first_after_onset: whether of a patient's studies the first after the onset alone is taken.
-        leave_ties: whether studies with a tie are left out: nobody is there who would decide.
+        is_batch: whether these are some studies of many, and nobody is there: those with a tie are left out, and the clinical table
+            may know none of them.
     """
 
     pattern: str | None = None
@@ -61,7 +62,7 @@ class IndexOptions:
     map_path: Path | None = None
     clinical: tuple[Path, str] | None = None
     first_after_onset: bool = False
-    leave_ties: bool = False
+    is_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,8 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         if not found and not prepared.there.rows:
             raise _no_studies(prepared, count)
         # Refuses a table whose ids are not the studies', before anything is written.
-        unmatched = clinical.unmatched(choice.key[:2] for choice in found) if clinical else ()
+        people = [choice.key[:2] for choice in found]
+        unmatched = clinical.unmatched(people, in_part=options.is_batch) if clinical else ()
         outlines = Outlines(
             outlines_by_series(studies.packed_outlines()),
             MaskFiles((path for path, _ in files), root, studies.areas),
@@ -165,7 +167,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         )
         rows = CaseRows(root, prepared.archive, prepared.out, prepared.pseudonyms, clinical, outlines)
         found = [rows.settled(choice) for choice in found]
-        if options.leave_ties:
+        if options.is_batch:
             found = [replace(one, series=(), reason=_TIED) if one.state == TIE else one for one in found]
         taken, onset_unknown = _taken(found, left_out, clinical if options.first_after_onset else None)
         left_out.files = tuple(studies.refused_files())
