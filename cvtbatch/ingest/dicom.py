@@ -165,7 +165,7 @@ def _check_alike(slices: Sequence[SliceHeader]) -> None:
 def _other_than_first(slices: Sequence[SliceHeader], values: npt.NDArray[np.float64], tolerance: float) -> str:
     """Return the files of the slices whose values (slices, n) differ from the first one's; empty if none does."""
     differ = ~np.isclose(values, values[0], rtol=0, atol=tolerance).all(axis=1)
-    files = list(dict.fromkeys(slices[index].file for index in np.flatnonzero(differ)))
+    files = list(dict.fromkeys(slices[index].file for index in np.flatnonzero(differ).tolist()))
     return ", ".join(files[:_SHOWN])
 
 
