@@ -150,6 +150,8 @@ def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> Inpu
         told = f"the source holds no CT image{' but scout images' if scouts else ''}{passed_over}"
         if re.search(r"not DICOM \(\.(gz|nii|nrrd|mha|mhd)\)", passed_over):
             told += "; an image in NIfTI, NRRD or MetaImage is named by its file, not by its folder"
+        if re.search(r"not DICOM \(\.(zip|tar|tgz|bz2|xz)\)", passed_over):
+            told += "; an archive is named by its file, not by its folder, and one in an archive has to be unpacked"
         return InputError("no_ct_series", told)
     return _not_hounsfield(
         slices,

@@ -144,7 +144,8 @@ def split_series(series: Sequence[SliceHeader]) -> list[Stack]:
     slices = [header for header in series if not header.is_localizer]
     slices = [header for header in slices if header.pixels.samples == 1] or slices
     # A slice that lacks its study or its frame of reference stays with the others, unless they have several.
-    several_studies = len({header.study_uid for header in slices} - {None}) > 1
+    # Where each slice has a study of its own, as by careless pseudonymisation, studies tell nothing.
+    several_studies = 1 < len({header.study_uid for header in slices} - {None}) < len(slices)
     several = len({header.frame_of_reference_uid for header in slices} - {None}) > 1
     parts = _grouped(
         slices,

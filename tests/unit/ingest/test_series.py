@@ -221,6 +221,14 @@ def test_slices_that_continue_or_complete_a_series_but_differ_are_refused(
     assert "a folder of its own" in error.message
 
 
+def test_a_study_of_its_own_for_each_slice_tells_nothing(tmp_path: Path) -> None:
+    hu = write(tmp_path / "s", HEAD)
+    change(
+        tmp_path / "s", lambda dataset: setattr(dataset, "StudyInstanceUID", f"1.2.826.0.1.9.{dataset.InstanceNumber}")
+    )
+    assert np.array_equal(read_volume(case(tmp_path / "s")).hu_zyx, hu)
+
+
 @pytest.mark.parametrize("places", [range(35, 70), range(3, 70, 6)], ids=["a half", "every sixth"])
 def test_parts_of_a_series_that_are_enough_for_a_head_are_missed_too(tmp_path: Path, places: range) -> None:
     """Half of a series was edited, or sent anew: the other half is no head, though it is long enough for one."""
