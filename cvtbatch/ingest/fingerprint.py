@@ -159,9 +159,10 @@ def require_source(path: str, column: str) -> None:
         InputError: `missing_file`.
     """
     if is_absent(path):
+        windows = "; it holds backslashes, by which Windows parts folders: write /" if "\\" in path else ""
         raise InputError(
             MISSING_FILE,
             f"there is no file or folder at the path in column {column}, seen from where it is read: put it there, or mend "
-            "the path; the next run tries again",
+            f"the path; the next run tries again{windows}",
             f"{path}{', a link that leads nowhere' if os.path.islink(path) else ''}",  # noqa: PTH114 - takes any name
         )
