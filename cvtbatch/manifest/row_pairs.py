@@ -1,5 +1,7 @@
 """Rows of a manifest that are alike in one thing and differ in another, found in two hashes a row."""
 
+from array import array
+
 import numpy as np
 
 from cvtbatch.key_index import hashed, key_array
@@ -10,7 +12,7 @@ class RowPairs:
 
     def __init__(self) -> None:
         self._alike, self._own = bytearray(), bytearray()
-        self._rows: list[int] = []
+        self._rows = array("q")
 
     def add(self, row: int, alike: object, own: object) -> None:
         """Take in a row.
@@ -27,6 +29,6 @@ class RowPairs:
         alike, own = key_array([bytes(self._alike)]), key_array([bytes(self._own)])
         order = np.lexsort((own, alike))
         same = (alike[order][1:] == alike[order][:-1]) & (own[order][1:] != own[order][:-1])
-        rows = np.array(self._rows, dtype=np.int64)[order]
+        rows = np.array(self._rows)[order]
         pairs = np.sort(np.stack([rows[:-1][same], rows[1:][same]], axis=1), axis=1)
         return sorted((first, second) for first, second in pairs.tolist())
