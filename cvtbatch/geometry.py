@@ -93,6 +93,12 @@ class Grid:
         return math.prod(self.spacing_mm) * slant / 1000
 
     @property
+    def is_unset(self) -> bool:
+        """Whether it is what programs write of an array that has no place: voxels of 1 mm from the origin, LPS or RAS."""
+        axes = np.abs(self.axes())
+        return self.spacing_mm == (1, 1, 1) and self.origin_mm == (0, 0, 0) and np.array_equal(axes, np.eye(3))
+
+    @property
     def is_sheared(self) -> bool:
         """Whether the axes are not at right angles to one another."""
         axes = self.axes()

@@ -20,6 +20,7 @@ from cvtbatch.cli.options import (
 )
 from cvtbatch.cli.tables import print_table
 from cvtbatch.cli.values import WholeNumber
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -117,7 +118,10 @@ def _print_comparison(found: "Comparison") -> None:
 
     study = found.study
     left_out = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in found.pairs.left_out.items() if count)
-    say(f"{study.first} against {study.second}: {study.cases} cases" + (f"; left out: {left_out}" if left_out else ""))
+    say(
+        f"{study.first} against {study.second}: {counted(study.cases, 'case')}"
+        + (f"; left out: {left_out}" if left_out else "")
+    )
     for what, told in study_words(study):
         say(f"{what}: {told}")
     if any(found.not_for_inference):
@@ -129,13 +133,15 @@ def _print_perturbations(study: "PerturbationStudy") -> None:
     from statistics import median
 
     left_out = f"; left out: {study.several_outlines} with several outlines" if study.several_outlines else ""
-    say(f"{study.reading}, perturbed {study.perturbations} times: {len(study.cases)} cases{left_out}")
+    say(
+        f"{study.reading}, perturbed {counted(study.perturbations, 'time')}: {counted(len(study.cases), 'case')}{left_out}"
+    )
     say(f"Dice with the outline itself: median {_shown(median(study.dice))}")
     for failure in study.failed[:SHOWN_FAILURES]:
         private = f" [{failure.private.strip().splitlines()[-1]}]" if failure.private.strip() else ""
         say(f"{failure.roi_key}: {failure.kind}: {failure.message}{private}", err=True)
     if len(study.failed) > SHOWN_FAILURES:
-        say(f"and {len(study.failed) - SHOWN_FAILURES} more outlines failed (--json lists all)", err=True)
+        say(f"and {counted(len(study.failed) - SHOWN_FAILURES, 'more outline')} failed (--json lists all)", err=True)
 
 
 def _print_features(features: "Sequence[FeatureAgreement]", in_use: Iterable[str], table: str) -> None:

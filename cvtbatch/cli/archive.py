@@ -21,6 +21,7 @@ from cvtbatch.cli.options import (
     set_option,
 )
 from cvtbatch.cli.values import WholeNumber, Word
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -55,7 +56,7 @@ def synth(out: Path, cases: int, centers: int, seed: int, size: Literal["small",
         document = {"command": "synth", "manifest": str(manifest), "cases": cases, "centers": centers, "seed": seed}
         click.echo(json.dumps(document, indent=2))
         return
-    say(f"{cases} cases of {centers} centre{'s' if centers > 1 else ''}: {manifest}")
+    say(f"{counted(cases, 'case')} of {counted(centers, 'centre')}: {manifest}")
 
 
 @click.command(short_help="Fetch a public data set, or list what there is.")
@@ -158,7 +159,7 @@ def check(
         say(f"warning: {caution.message}", err=as_json)
     _print_problems(found.row_problems(), out, err=as_json)
     if found.unlisted:
-        say(f"... and {found.unlisted} more problems of rows: mend these first", err=as_json)
+        say(f"... and {counted(found.unlisted, 'more problem')} of rows: mend these first", err=as_json)
     found.survey.manifest.require_folders()
     for warning in found.warnings:
         say(f"warning: {warning.message}", err=True)
@@ -196,10 +197,11 @@ def _print_check(report: "CheckReport", everything: bool, out: Path | None) -> N
     told = f"; images flagged in {flagged}{'' if everything else ' (--all)'}" if flagged else ""
     broken = report.cases - report.readable
     say(
-        f"{report.cases} cases: {report.readable} can be read, {broken} cannot; {report.awaiting_mask} without a mask{told}"
+        f"{counted(report.cases, 'case')}: {report.readable} can be read, {broken} cannot; {report.awaiting_mask} without a "
+        f"mask{told}"
     )
     if out is not None:
-        say(f"{len(report.problems)} problems: {out}")
+        say(f"{counted(len(report.problems), 'problem')}: {out}")
 
 
 def _print_problems(problems: "Sequence[Problem]", out: Path | None, *, err: bool) -> None:

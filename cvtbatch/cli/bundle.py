@@ -8,6 +8,7 @@ import click
 from cvtbatch.cli.display import say
 from cvtbatch.cli.options import json_option
 from cvtbatch.cli.tables import print_table
+from cvtbatch.counts import counted
 
 
 @click.group(short_help="Look at a bundle, without a store.")
@@ -51,7 +52,8 @@ def show(path: Path, as_json: bool) -> None:
         say(f"left out: {cases}, {reason}")
     if again := found.recalibrated:
         say(
-            f"Recalibrated ({again.method}) on {again.cases} cases of {again.center}, {again.events} of them with {event}, "
+            f"Recalibrated ({again.method}) on {counted(again.cases, 'case')} of {again.center}, {again.events} of them with "
+            f"{event}, "
             f"from bundle {again.parent_digest}"
         )
     if outlines := found.outlines:

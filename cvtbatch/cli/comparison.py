@@ -19,6 +19,7 @@ from cvtbatch.cli.options import (
     store_option,
 )
 from cvtbatch.cli.tables import print_table
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -86,9 +87,7 @@ def _print(report: "CompareReport") -> None:
 
     found = report.found
     compared = found.comparison
-    say(
-        f"{compared.cases} cases, {found.counted}; {found.folds} folds, {compared.repeats} repeat{'s' * (compared.repeats > 1)}"
-    )
+    say(f"{compared.cases} cases, {found.counted}; {found.folds} folds, {counted(compared.repeats, 'repeat')}")
     rows = [
         (
             model.name,
@@ -106,9 +105,7 @@ def _print(report: "CompareReport") -> None:
     say(whole_verdict(compared))
     _print_external(report)
     for name, count in found.unscored.items():
-        say(
-            f"{name}: without a score of {count} case{'' if count == 1 else 's'}; compared are those that every variant scores"
-        )
+        say(f"{name}: without a score of {counted(count, 'case')}; compared are those that every variant scores")
     for name, reason in found.lacking.items():
         say(f"{name} is not compared: {reason}")
     if found.not_for_inference:
@@ -124,14 +121,14 @@ def _print_external(report: "CompareReport") -> None:
     from cvtbatch.validation.report.comparison_tables import counted_cases
 
     for center in report.found.external:
-        counted = counted_cases(center.events, center.by_class, "the event")
-        say(f"{center.center}, on which no variant is fitted: {center.cases} cases, {counted}")
+        of_center = f"{counted(center.cases, 'case')}, {counted_cases(center.events, center.by_class, 'the event')}"
+        say(f"{center.center}, on which no variant is fitted: {of_center}")
         compared = report.found.comparison
         last = "accuracy (95 % CI)" if center.by_class else "P (DeLong)"
         header = ("variant", f"{compared.measure} (95 % CI)", f"less {compared.reference} (95 % CI)", last)
         print_table("Variants", header, [_external_row(model) for model in center.models])
     for name, count in report.found.external_unscored.items():
-        say(f"{name}: without a score of {count} cases of other centres")
+        say(f"{name}: without a score of {counted(count, 'case')} of other centres")
     for name, reason in report.found.external_lacking.items():
         say(f"{name} is not compared at other centres: {reason}")
 

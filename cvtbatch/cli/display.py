@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cvtbatch.cli.tables import print_table
+from cvtbatch.counts import counted
 from cvtbatch.plain_text import visible
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ def print_plan(report: "ExtractReport", as_json: bool) -> None:
         click.echo(json.dumps(report.to_document(), indent=2))
         return
     print_table(
-        f"Plan for {report.cases} cases", ("reason", "cases"), [(row["reason"], row["cases"]) for row in report.plan]
+        f"Plan for {counted(report.cases, 'case')}",
+        ("reason", "cases"),
+        [(row["reason"], row["cases"]) for row in report.plan],
     )
 
 
@@ -130,7 +133,7 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
         if name != "no_hemorrhage" or report.outlines.method != "none"
     ]
     print_table(
-        f"Run {report.run_id}: {report.cases} case{'s' if report.cases > 1 else ''} in {report.seconds:.1f} s",
+        f"Run {report.run_id}: {counted(report.cases, 'case')} in {report.seconds:.1f} s",
         ("cases", "count"),
         counts,
     )
@@ -158,20 +161,20 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
     if report.lacking_sets:
         print_table("Feature sets that failed", ("feature set", "cases"), list(report.lacking_sets.items()))
         say(
-            f"Of the {report.failed:,} failed cases {report.lacking_sets_alone:,} lack feature sets alone; "
+            f"Of the {counted(report.failed, 'failed case')} {report.lacking_sets_alone:,} lack feature sets alone; "
             "all else of them is stored."
         )
     if report.audit.rois:
         worst = [(name, f"{size:.2g}") for name, size in sorted(report.audit.largest_deviation.items())]
-        rois = f"{report.audit.rois} ROI{'s' if report.audit.rois > 1 else ''}"
         print_table(
-            f"Audit of {rois} against stock PyRadiomics (1 is the contract's limit)",
+            f"Audit of {counted(report.audit.rois, 'ROI')} against stock PyRadiomics (1 is the contract's limit)",
             ("class", "largest deviation"),
             worst,
         )
     if report.clinical_updated:
         say(
-            f"clinical values corrected without extraction where no other reason is given: {report.clinical_updated} cases"
+            f"clinical values corrected without extraction where no other reason is given: "
+            f"{counted(report.clinical_updated, 'case')}"
         )
     say(f"\n{report.told}")
     if report.report:
@@ -186,7 +189,7 @@ def reasons_of(empty: Mapping[str, int]) -> str:
 def _outlined(outlines: "OutlineSummary") -> str:
     mark = ": not for inference" if outlines.not_for_inference else ""
     return (
-        f"Outlined by {outlines.reader}{mark}: {outlines.rois} outlines in {outlines.volumes} volumes, "
+        f"Outlined by {outlines.reader}{mark}: {counted(outlines.rois, 'outline')} in {counted(outlines.volumes, 'volume')}, "
         f"{outlines.without_hemorrhage} without a hemorrhage"
     )
 

@@ -10,7 +10,15 @@ import click
 from cvtbatch.cli.archive_options import is_address, selection_options, to_selection, to_source
 from cvtbatch.cli.display import progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
-from cvtbatch.cli.options import STANDING_FAILURES, cluster_options, json_option, plain_http_option
+from cvtbatch.cli.options import (
+    STANDING_FAILURES,
+    clinical_options,
+    cluster_options,
+    json_option,
+    plain_http_option,
+    to_clinical,
+)
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -56,13 +64,7 @@ _WAY_ON = (
     help="Where outlines lie, from the image's folder, e.g. '{stem}_roi.nii.gz'.  [default: by their names]",
 )
 @click.option("--segment", metavar="NAME", help="The segment that is the hematoma, in files that hold several.")
-@click.option(
-    "--clinical",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Table with values of patients: columns such as age, epilepsy, etiology, x_... go into the manifest.",
-)
-@click.option("--on", metavar="COLUMN", help="Column of --clinical with the hospital's patient id.")
+@clinical_options
 @click.option(
     "--map",
     "map_path",
@@ -127,10 +129,7 @@ def index(
     \b
     Exit codes: 0 all done; 1 it could not be done; 2 usage; 3 done, but ties or files that cannot be read stand.
     """
-    if (clinical is None) != (on is None):
-        raise click.UsageError(
-            "--clinical and --on go together: a table, and its column with the hospital's patient id"
-        )
+    values = to_clinical(clinical, on)
     from cvtbatch.engine import open_cluster
     from cvtbatch.pipelines.indexing import index as pipeline
     from cvtbatch.pipelines.indexing.archive_scan import require_dicomweb
@@ -143,7 +142,7 @@ def index(
         mask_pattern,
         segment,
         map_path,
-        None if clinical is None or on is None else (clinical, on),
+        values,
         first_after_onset,
     )
     selected = to_selection(["CT"], body_parts, descriptions, study_date, accessions)
@@ -185,17 +184,17 @@ def _lines(report: "IndexReport", out: Path, preferred: str) -> Iterator[str]:
         preferred: the options that decided ties, as they were given; empty if none was.
     """
     read = f"{report.files_read:,} headers read" if report.files_read < report.files else "all headers read"
-    yield f"{_count(report.files, 'file')} ({read}) in {report.seconds:.1f} s: {_count(report.studies, 'study')}"
-    states = [f"{report.chosen:,} chosen", f"{_count(report.ties, 'tie')}"]
+    yield f"{counted(report.files, 'file')} ({read}) in {report.seconds:.1f} s: {counted(report.studies, 'study', 'studies')}"
+    states = [f"{report.chosen:,} chosen", f"{counted(report.ties, 'tie')}"]
     if report.without_ct:
         states.append(f"{report.without_ct:,} without a head CT")
     states += [f"{count:,} left out: {state}" for state, count in report.left_out_otherwise.items()]
-    yield f"{_count(report.studies, 'study')}: {', '.join(states)}"
-    if report.left_out_path:
+    yield f"{counted(report.studies, 'study', 'studies')}: {', '.join(states)}"
+    if report.left_out:
         yield f"those without a row are listed in {report.left_out_path}"
     filled = f", {report.rows_filled:,} filled from the clinical table" if report.rows_filled else ""
     kept = report.rows_kept - report.rows_filled
-    yield f"{out}: {_count(report.rows_added, 'row')} added, {kept:,} kept as they were{filled}"
+    yield f"{out}: {counted(report.rows_added, 'row')} added, {kept:,} kept as they were{filled}"
     yield from _of_rows(report, out, preferred)
     if report.outlines or report.unclear_outlines:
         way_on = _WAY_ON if report.unclear_outlines else ""
@@ -208,65 +207,67 @@ def _lines(report: "IndexReport", out: Path, preferred: str) -> Iterator[str]:
 
 def _of_rows(report: "IndexReport", out: Path, preferred: str) -> Iterator[str]:
     if report.settled or (preferred and report.standing_ties and report.rows_kept):
-        yield f"{_count(report.settled, 'tie')} of an earlier run decided by {preferred}: the rows that lost are taken out"
+        yield f"{counted(report.settled, 'tie')} of an earlier run decided by {preferred}: the rows that lost are taken out"
     if report.standing_ties:
         apart = f" that {preferred} does not tell apart" if preferred else ""
         way_on = "" if preferred else ", or run again with --prefer or --kernel"
         yield (
-            f"{_count(report.standing_ties, 'case')} with rows of several series{apart} (x_state tie): delete all but one of "
+            f"{counted(report.standing_ties, 'case')} with rows of several series{apart} (x_state tie): delete all but one of "
             f"each{way_on}; check and extract refuse the manifest until then"
         )
     if report.changed:
-        yield f"{_count(len(report.changed), 'study')} with other files than before; the rows stay: {_some(report.changed)}"
+        yield (
+            f"{counted(len(report.changed), 'study', 'studies')} with other files than before; the rows stay: "
+            f"{_some(report.changed)}"
+        )
     if report.removed:
-        yield f"{_count(len(report.removed), 'case')} whose studies are not there any more: {_some(report.removed)}"
+        yield f"{counted(len(report.removed), 'case')} whose studies are not there any more: {_some(report.removed)}"
     if report.other_ids:
         yield (
-            f"the ids of {_count(report.other_ids, 'study')} are not those of before (another --pattern or --center, or other "
-            f"PatientIDs): their rows stand under the old ones, as they were; to begin again delete {out}"
+            f"the ids of {counted(report.other_ids, 'study', 'studies')} are not those of before (another --pattern or "
+            f"--center, or other PatientIDs): their rows stand under the old ones, as they were; to begin again delete {out}"
         )
     if report.taken_out:
-        yield f"{_count(report.taken_out, 'study')} whose rows were deleted: left out"
+        yield f"{counted(report.taken_out, 'study', 'studies')} whose rows were deleted: left out"
 
 
 def _of_sources(report: "IndexReport") -> Iterator[str]:
     if report.unreadable:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.unreadable.items())
-        yield f"{_count(sum(report.unreadable.values()), 'file')} not to be read: {kinds}"
+        count = counted(sum(report.unreadable.values()), "file")
+        yield f"{count} not to be read: {kinds}: {_some(report.unreadable_files)}; why stands in {report.left_out_path}"
     if report.without_patient:
-        yield f"{_count(report.without_patient, 'folder')} without PatientID: each study counts as a patient of its own"
+        yield (
+            f"{counted(report.without_patient, 'folder or image file', 'folders and image files')} without the patient's id: each "
+            "study counts as a patient of its own; where folders name patients, say so by --pattern"
+        )
     if report.without_study:
-        yield f"{_count(report.without_study, 'folder')} without StudyInstanceUID: each counts as a study"
+        yield f"{counted(report.without_study, 'folder')} without StudyInstanceUID: each counts as a study"
     if report.misfits:
-        yield f"warning: {_count(len(report.misfits), 'folder')} left out: outside the pattern: {_some(report.misfits)}"
+        yield f"warning: {counted(len(report.misfits), 'folder')} left out: outside the pattern: {_some(report.misfits)}"
 
 
 def _of_table(report: "IndexReport") -> Iterator[str]:
     if report.clinical_unmatched:
         rows = _some([str(number) for number in report.clinical_unmatched])
         yield (
-            f"{len(report.clinical_unmatched):,} of {report.clinical_rows:,} rows of the clinical table fit no study: rows {rows} "
-            "(without the header)"
+            f"{len(report.clinical_unmatched):,} of {counted(report.clinical_rows, 'row')} of the clinical table fit no study: "
+            f"rows {rows} (without the header)"
         )
     if report.without_clinical:
         have = "has" if report.without_clinical == 1 else "have"
-        yield f"{report.without_clinical:,} of {_count(report.studies, 'study')} {have} no row in the clinical table"
+        yield f"{report.without_clinical:,} of {counted(report.studies, 'study', 'studies')} {have} no row in the clinical table"
     if report.clinical_differing:
         yield (
-            f"{_count(report.clinical_differing, 'case')} with other values than the clinical table, which stand as they are: "
+            f"{counted(report.clinical_differing, 'case')} with other values than the clinical table, which stand as they are: "
             "empty those cells, or give --out a new file, to have the table's"
         )
     if report.clinical_not_taken:
         yield f"columns of the clinical table that no manifest takes: {', '.join(report.clinical_not_taken)}"
     if report.onset_unknown:
-        yield f"{_count(report.onset_unknown, 'study')} taken although time, patient or onset is not known"
+        yield f"{counted(report.onset_unknown, 'study', 'studies')} taken although time, patient or onset is not known"
 
 
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join([*(name or "." for name in names[:_NAMED]), *([f"{more:,} more"] if more > 0 else [])])
-
-
-def _count(number: int, what: str) -> str:
-    plural = {"study": "studies"}.get(what, f"{what}s")
-    return f"{number:,} {what if number == 1 else plural}"

@@ -21,6 +21,7 @@ from cvtbatch.cli.options import (
     store_option,
 )
 from cvtbatch.cli.tables import print_table
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.dlrn.bundle import Bundle
@@ -147,7 +148,9 @@ def score(
         return
     counts = [("scored", report.scored), ("already scored", report.already_scored)]
     print_table(
-        f"Run {report.run_id}: {report.outlines} outlines in {report.seconds:.1f} s", ("outlines", "count"), counts
+        f"Run {report.run_id}: {counted(report.outlines, 'outline')} in {report.seconds:.1f} s",
+        ("outlines", "count"),
+        counts,
     )
     if report.left_out:
         print_table("Left out", ("reason", "outlines"), list(report.left_out.items()))
@@ -178,7 +181,10 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
         ", ".join(f"{own.cases} {name}" for name, own in classes.items())
         or f"{cohort.positive} with {found.outcome.event}"
     )
-    say(f"Bundle {out}, {bundle.digest[:12]}: {events} among {cohort.cases} cases of {cohort.patients} patients")
+    say(
+        f"Bundle {out}, {bundle.digest[:12]}: {events} among {counted(cohort.cases, 'case')} of "
+        f"{counted(cohort.patients, 'patient')}"
+    )
     if cohort.excluded:
         print_table("Left out", ("reason", "cases"), list(cohort.excluded.items()))
     signatures = _in_order(found.signatures)
@@ -261,7 +267,7 @@ def _print_fit(out: str, bundle: "Bundle") -> None:
     for entry in found.marks:
         say(f"{', '.join(entry.models)}: {entry.mark}")
     for remark in found.remarks:
-        say(f"remark: {remark.message} ({remark.cases} cases)")
+        say(f"remark: {remark.message} ({counted(remark.cases, 'case')})")
 
 
 def _in_order(models: "Mapping[Model, T]") -> list[tuple[str, T]]:

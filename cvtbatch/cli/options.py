@@ -114,3 +114,29 @@ _cluster_option = click.option(
     metavar="FILE",
     help="Run where this file says: local, scheduler, slurm or kubernetes (examples: deploy/).",
 )
+
+
+def clinical_options(command: Command) -> Command:
+    """Add the options that name a hospital's table of clinical values."""
+    command = click.option("--on", metavar="COLUMN", help="Column of --clinical with the hospital's patient id.")(
+        command
+    )
+    return click.option(
+        "--clinical",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Table with values of patients: columns such as age, epilepsy, etiology, x_... go into the manifest.",
+    )(command)
+
+
+def to_clinical(clinical: Path | None, on: str | None) -> tuple[Path, str] | None:
+    """Return a table of clinical values and its column of patient ids.
+
+    Raises:
+        UsageError: one of the two is missing.
+    """
+    if (clinical is None) != (on is None):
+        raise click.UsageError(
+            "--clinical and --on go together: a table, and its column with the hospital's patient id"
+        )
+    return None if clinical is None or on is None else (clinical, on)

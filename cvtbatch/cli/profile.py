@@ -8,6 +8,7 @@ import click
 from cvtbatch.cli.display import say
 from cvtbatch.cli.options import CANNOT_RUN, json_option
 from cvtbatch.cli.tables import print_table
+from cvtbatch.counts import counted
 from cvtbatch.extras import installed
 
 # Differences from a profile that are named; --json has all of them.
@@ -64,7 +65,7 @@ def check(ctx: click.Context, file: Path, as_json: bool) -> None:
         print_table(f"{file}: what becomes of each key", ("key", "value", "becomes", "because"), rows)
         if feature_set is None:
             refused = sum(one.outcome == "refused" for one in verdicts)
-            say(f"Refused: {refused} key{'s' if refused > 1 else ''}; mend the file and check it again.")
+            say(f"Refused: {counted(refused, 'key')}; mend the file and check it again.")
         else:
             by = "the fast engine"
             if checked.engine == "pyradiomics":

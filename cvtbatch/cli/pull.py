@@ -18,6 +18,7 @@ from cvtbatch.cli.archive_options import (
 from cvtbatch.cli.display import SHOWN_FAILURES, megabytes, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import STANDING_FAILURES, json_option
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.pipelines.archive.pull import PullReport
@@ -110,8 +111,7 @@ def pull(
 
 
 def _print(report: "PullReport") -> None:
-    studies = f"{report.studies} stud{'y' if report.studies == 1 else 'ies'}"
-    wanted = f"{report.series} series of {studies}, {report.instances} instances"
+    wanted = f"{report.series:,} series of {counted(report.studies, 'study', 'studies')}, {counted(report.instances, 'instance')}"
     if report.dry_run:
         say(f"{wanted}: nothing was fetched")
     else:

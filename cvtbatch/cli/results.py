@@ -11,6 +11,7 @@ import click
 from cvtbatch.cli.display import SHOWN_FAILURES, progress_display, say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import STANDING_FAILURES, centers_option, json_option, plain_http_option, store_option
+from cvtbatch.counts import counted
 from cvtbatch.errors import CvtbatchError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def results(
             "no score by this bundle, so that the report has none (run `cvtbatch score`), of", report.unscored
         )
         if report.failed:
-            many = "1 case was" if len(report.failed) == 1 else f"{len(report.failed)} cases were"
+            many = counted(len(report.failed), "case was", "cases were")
             say(f"{many} refused, and the others written", err=True)
     ctx.exit(0 if report.complete else STANDING_FAILURES)
 
@@ -121,16 +122,19 @@ def _tell_done(report: "ResultsReport") -> None:
     found = report.outlines
     if report.out is not None:
         say(
-            f"{found['written']} outlines written, {found['replaced']} in place of another, {found['there']} there before: "
-            f"{report.out}, of {report.cases} cases"
+            f"{counted(found['written'], 'outline')} written, {found['replaced']} in place of another, {found['there']} there "
+            f"before: "
+            f"{report.out}, of {counted(report.cases, 'case')}"
         )
     states = Counter(one.state for one in report.objects)
     if states["planned"]:
         for one in report.objects:
             say(one.file)
-        say(f"{states['planned']} objects would go to {report.to}: add --send")
+        say(f"{counted(states['planned'], 'object')} would go to {report.to}: add --send")
     elif report.to is not None:
-        say(f"{states['sent']} objects sent, {states['there']} there before, {states['failed']} not sent: {report.to}")
+        say(
+            f"{counted(states['sent'], 'object')} sent, {states['there']} there before, {states['failed']} not sent: {report.to}"
+        )
         if states["failed"]:
             say("run the same command again to send what was not", err=True)
 

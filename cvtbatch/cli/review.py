@@ -18,6 +18,7 @@ from cvtbatch.cli.options import (
     store_option,
 )
 from cvtbatch.cli.tables import print_table
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -97,12 +98,14 @@ def pages(
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
         say(
-            f"{report.cases} cases on {report.pages} pages in {report.seconds:.1f} s: {report.outlines} outlines and "
-            f"{report.without_outline} cases without one, {report.reviewed} of them reviewed; outlines flagged or unsure in "
-            f"{report.flagged} cases, images flagged in {report.flagged_images}"
+            f"{counted(report.cases, 'case')} on {counted(report.pages, 'page')} in {report.seconds:.1f} s: "
+            f"{counted(report.outlines, 'outline')} and "
+            f"{counted(report.without_outline, 'case')} without one, {report.reviewed} of them reviewed; outlines flagged or "
+            f"unsure in "
+            f"{counted(report.flagged, 'case')}, images flagged in {report.flagged_images}"
         )
         for kind, cases in sorted(report.unreadable.items()):
-            say(f"{cases} cases cannot be shown: {kind.replace('_', ' ')}", err=True)
+            say(f"{counted(cases, 'case')} cannot be shown: {kind.replace('_', ' ')}", err=True)
         say(f"{report.page}")
     ctx.exit(STANDING_FAILURES if report.unreadable else 0)
 
@@ -128,7 +131,7 @@ def apply(ctx: click.Context, file: Path, store_url: str, reviewer: str, as_json
     if as_json:
         click.echo(json.dumps(report.to_document(), indent=2))
     else:
-        say(f"{report.rows} verdicts: {report.applied} applied, {report.already_applied} applied before")
+        say(f"{counted(report.rows, 'verdict')}: {report.applied} applied, {report.already_applied} applied before")
         if report.verdicts:
             rows = [(word.replace("_", " "), count) for word, count in report.verdicts.items()]
             print_table("Verdicts", ("verdict", "count"), rows)
@@ -142,5 +145,5 @@ def apply(ctx: click.Context, file: Path, store_url: str, reviewer: str, as_json
         for one in report.left_out[:SHOWN_FAILURES]:
             say(f"left out: {one}", err=True)
         if len(report.left_out) > SHOWN_FAILURES:
-            say(f"and {len(report.left_out) - SHOWN_FAILURES} more are left out (--json lists all)", err=True)
+            say(f"and {len(report.left_out) - SHOWN_FAILURES} more left out (--json lists all)", err=True)
     ctx.exit(STANDING_FAILURES if report.left_out else 0)

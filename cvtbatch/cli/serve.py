@@ -21,11 +21,13 @@ from cvtbatch.cli.display import say
 from cvtbatch.cli.interrupts import raise_if_interrupted
 from cvtbatch.cli.options import (
     STANDING_FAILURES,
+    clinical_options,
     cluster_options,
     job_option,
     json_option,
     set_option,
     store_option,
+    to_clinical,
     typed_command,
 )
 from cvtbatch.cli.streams import go_on_unread
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 @click.option("--prefer", type=click.Choice(["thin", "thick"]), help="As for index: what decides where series tie.")
 @click.option("--kernel", type=click.Choice(["soft", "sharp"]), help="As for index, too.")
 @click.option("--segment", metavar="NAME", help="The segment that is the hematoma, in outlines that hold several.")
+@clinical_options
 @click.option(
     "--map",
     "map_path",
@@ -122,6 +125,8 @@ def serve(
     prefer: "Prefer | None",
     kernel: "Kernel | None",
     segment: str | None,
+    clinical: Path | None,
+    on: str | None,
     map_path: Path | None,
     job: Path | None,
     overrides: Sequence[str],
@@ -164,6 +169,7 @@ def serve(
         raise click.UsageError("give --days or --study-date, not both")
     if to is None and send:
         raise click.UsageError("--send is about an archive: name it with --to")
+    values = to_clinical(clinical, on)
     from cvtbatch.pacs.addresses import parse_address
     from cvtbatch.pacs.dimse import AE_TITLE
     from cvtbatch.pipelines.extraction.settings import Options
@@ -204,7 +210,9 @@ def serve(
             store_url,
             every,
             queue,
-            IndexOptions(center=center, choice=choice, segment=segment, map_path=map_path, leave_ties=True),
+            IndexOptions(
+                center=center, choice=choice, segment=segment, map_path=map_path, clinical=values, is_batch=True
+            ),
             extraction,
             Options(retry_failed, log=log or pipeline.default_log(), report=folder / "report", command=typed_command()),
             config,

@@ -9,6 +9,7 @@ import click
 
 from cvtbatch.cli.display import megabytes, reasons_of, say
 from cvtbatch.cli.tables import print_table, to_table
+from cvtbatch.counts import counted
 
 
 def print_status(document: Mapping[str, Any]) -> None:
@@ -68,7 +69,7 @@ def _remarks(spec: Mapping[str, Any]) -> Iterator[str]:
     if spec["not_for_inference"]:
         yield "not for inference"
     if spec["largest_alone"]:
-        yield f"{spec['largest_alone']} outlines by their largest slice alone"
+        yield f"{counted(spec['largest_alone'], 'outline')} by the largest slice alone"
 
 
 def _run_count(run: Mapping[str, Any], name: str) -> object:
@@ -113,7 +114,9 @@ def _watch_line(document: Mapping[str, Any]) -> str:
     cases, moment = document["cases"], document["watch"]
     rate = "" if moment["cases_per_second"] is None else f", {moment['cases_per_second']:.2g}/s"
     silent = "" if moment["silent_s"] is None else f"; last written {moment['silent_s']:.0f} s ago"
-    runs = [f"run {run['run_id']} of {run['cases']} cases, {run['age_s']:.0f} s old" for run in moment["running"]]
+    runs = [
+        f"run {run['run_id']} of {counted(run['cases'], 'case')}, {run['age_s']:.0f} s old" for run in moment["running"]
+    ]
     return (
         f"{moment['time']} {cases['done']} done, {cases['failed']} failed, {cases['no_hemorrhage']} without a hemorrhage, "
         f"{cases['awaiting_mask']} awaiting mask, "

@@ -20,6 +20,7 @@ from cvtbatch.cli.options import (
 )
 from cvtbatch.cli.status_display import print_flow, print_status, watch_display
 from cvtbatch.cli.values import Number, TableName
+from cvtbatch.counts import counted
 
 
 @click.command(short_help="Show cases, rows, failures and runs of a store.")
@@ -142,8 +143,8 @@ def export(
         return
     if count := exported.embedding_columns:
         last = f" to emb_{count - 1:04d}" if count > 1 else ""
-        say(f"embeddings in {count:,} columns, emb_0000{last}; --without-embedding leaves them out")
-    say(f"{exported.rows} rows: {out}" + (f" (snapshot {exported.snapshot})" if exported.snapshot else ""))
+        say(f"embeddings in {counted(count, 'column')}, emb_0000{last}; --without-embedding leaves them out")
+    say(f"{counted(exported.rows, 'row')}: {out}" + (f" (snapshot {exported.snapshot})" if exported.snapshot else ""))
 
 
 @click.command(short_help="Draw the largest slice of a hematoma with its outline.")

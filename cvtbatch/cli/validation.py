@@ -24,6 +24,7 @@ from cvtbatch.cli.options import (
     typed_command,
 )
 from cvtbatch.cli.values import Word
+from cvtbatch.counts import counted
 
 if TYPE_CHECKING:
     from cvtbatch.engine import ClusterConfig
@@ -175,7 +176,10 @@ def recalibrate(
         return
     found = report.origin
     say(f"Bundle {report.out}, {report.digest[:12]}: {found.parent_digest[:12]} recalibrated on centre {center}")
-    say(f"{found.cases} cases of {found.patients} patients, {found.events} of them with {report.outcome.event}")
+    say(
+        f"{counted(found.cases, 'case')} of {counted(found.patients, 'patient')}, {found.events} of them with "
+        f"{report.outcome.event}"
+    )
     for name, term in (("intercept", found.intercept), ("slope", found.slope)):
         if term is not None:
             say(f"{name}: {term.value:.3f} (95 % CI {term.low:.3f} to {term.high:.3f})")
@@ -254,7 +258,7 @@ def add_center(
         done = report.extraction
         kinds = Counter(problem.kind for problem in report.problems)
         told = f" ({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))})" if kinds else ""
-        say(f"check: {report.checked} cases read, {len(report.problems)} problems{told}")
+        say(f"check: {counted(report.checked, 'case')} read, {counted(len(report.problems), 'problem')}{told}")
         say(f"extract: {done.told}; {done.failed} failed")
         if done.report:
             say(f"report of the extraction: {done.report}")
@@ -277,7 +281,7 @@ def print_validation(report: "ValidationReport | ClassReport") -> None:
         return
     found = report.validation
     say(
-        f"Centre {report.center}: {len(found.cases)} cases, {found.known} with a known outcome, "
+        f"Centre {report.center}: {counted(len(found.cases), 'case')}, {found.known} with a known outcome, "
         f"{found.events} of them with {found.outcome.event}"
     )
     if report.reading != report.fitted:
@@ -290,7 +294,7 @@ def print_validation(report: "ValidationReport | ClassReport") -> None:
             say(f"{model.name}: AUC not computable: {missing[model.name]}")
         elif not isinstance(model.auc, NotComputable):
             span = span_text(model.auc)
-            say(f"{model.name}: AUC {value_text(model.auc)}{f' ({span})' if span else ''}, {model.n} cases")
+            say(f"{model.name}: AUC {value_text(model.auc)}{f' ({span})' if span else ''}, {counted(model.n, 'case')}")
     if others := others_in_words(found):
         say(f"Not scored here: {others} (--reader NAME scores those of NAME, and no others)")
     if unrecorded := unrecorded_criteria(found):
@@ -300,7 +304,7 @@ def print_validation(report: "ValidationReport | ClassReport") -> None:
     if found.provenance.not_for_inference:
         say("Not for inference: the image network has random weights.")
     if count := found.provenance.unfit_outlines:
-        say(f"Not for inference: {count} outlines are marked so.")
+        say(f"Not for inference: {counted(count, 'outline is', 'outlines are')} marked so.")
     say(f"Report: {report.page}")
 
 
@@ -310,7 +314,7 @@ def _print_classes(report: "ClassReport") -> None:
 
     found = report.validation
     counts = ", ".join(f"{count} {name}" for name, count in found.counts.items())
-    say(f"Centre {report.center}: {len(found.cases)} cases, {found.known} of a known class: {counts}")
+    say(f"Centre {report.center}: {counted(len(found.cases), 'case')}, {found.known} of a known class: {counts}")
     if report.reading != report.fitted:
         say(f"Fitted on {report.fitted}, applied to {report.reading}")
     for reason, cases in report.left_out().items():
@@ -320,9 +324,9 @@ def _print_classes(report: "ClassReport") -> None:
             say(f"{model.name}: M not computable: {model.macro.reason}")
         else:
             span = span_text(model.macro)
-            say(f"{model.name}: M {value_text(model.macro)}{f' ({span})' if span else ''}, {model.n} cases")
+            say(f"{model.name}: M {value_text(model.macro)}{f' ({span})' if span else ''}, {counted(model.n, 'case')}")
     if found.provenance.not_for_inference:
         say("Not for inference: the image network has random weights.")
     if count := found.provenance.unfit_outlines:
-        say(f"Not for inference: {count} outlines are marked so.")
+        say(f"Not for inference: {counted(count, 'outline is', 'outlines are')} marked so.")
     say(f"Report: {report.page}")

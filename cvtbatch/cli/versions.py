@@ -10,6 +10,7 @@ from cvtbatch.cli.display import say
 from cvtbatch.cli.options import STANDING_FAILURES, centers_option, json_option, snapshot_option, store_option
 from cvtbatch.cli.status_display import print_duplicates
 from cvtbatch.cli.tables import print_table
+from cvtbatch.counts import counted
 
 
 @click.group(short_help="Freeze the rows of a store under a name.")
@@ -116,7 +117,11 @@ def verify(ctx: click.Context, name: str, store_url: str, checksums: bool, as_js
     if as_json:
         click.echo(json.dumps(document, indent=2))
     elif document["verified"]:
-        erased = f"; {document['erased_cases']} cases were erased from it" if document["erased_cases"] else ""
+        erased = (
+            f"; {counted(document['erased_cases'], 'case was', 'cases were')} erased from it"
+            if document["erased_cases"]
+            else ""
+        )
         say(f"{name} is what was frozen: {document['content_digest']}{erased}")
     else:
         rows = [(row["table"], row["what"], row["recorded"], row["found"]) for row in document["discrepancies"]]
@@ -237,7 +242,7 @@ def forget(case_key: str, store_url: str, from_snapshots: bool, as_json: bool) -
     if document["kept_by"]:
         say(f"snapshots that still hold the case: {', '.join(document['kept_by'])} (--from-snapshots)")
     if from_snapshots:
-        say(f"{document['searched']} files searched: none tells of the case")
+        say(f"{counted(document['searched'], 'file')} searched: none tells of the case")
 
 
 def _print_snapshot(entry: Mapping[str, Any]) -> None:
@@ -247,7 +252,7 @@ def _print_snapshot(entry: Mapping[str, Any]) -> None:
         if entry[key]:
             say(f"only {what} {', '.join(entry[key])}")
     if entry["erased_cases"]:
-        say(f"changed: {entry['erased_cases']} cases were erased from it")
+        say(f"changed: {counted(entry['erased_cases'], 'case was', 'cases were')} erased from it")
     tables = [(name, row["version"], row["rows"], row["digest"][:12]) for name, row in entry["tables"].items()]
     print_table("Tables", ("table", "version", "current rows", "digest"), [row for row in tables if row[3]])
     say(f"\nspecifications: {', '.join(entry['specs'])}")

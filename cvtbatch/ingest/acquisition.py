@@ -52,10 +52,6 @@ _IMAGE_TYPES = frozenset(
     "PERFUSION ANGIO CONSOLE DRAWING TEMPLATE BOLUS CT_SOM5 CT_SOM7 CT_SOM8 SPI_AVE".split()
 )
 _POSITIONS = frozenset("HFS HFP HFDR HFDL FFS FFP FFDR FFDL".split())
-_NO_CONTRAST = re.compile(
-    r"\W*(NO(NE|T|N)?|NO(T|NE)? GIVEN|NOT APPLIED|NO[NT]?E?[ -]?(IV[ -]?)?CONTRAST|WITHOUT.*|W/?O.*|N\.?/?A\.?|NIL|NULL|NEIN|"
-    r"NATIVE?|PLAIN|OHNE.*|O\.? ?KM|KEINE?S?( .*)?|SANS.*|SENZA.*|SIN .*|SEM .*|UNENHANCED|0( ?ML)?)?\W*"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +116,3 @@ def known_image_type(values: Sequence[str]) -> str | None:
 def known_position(text: str | None) -> str | None:
     """Return a PatientPosition that the standard defines."""
     return text if text in _POSITIONS else None
-
-
-def names_contrast(agent: str) -> bool:
-    """Say whether the text of ContrastBolusAgent names an agent, rather than saying that there is none."""
-    return _NO_CONTRAST.fullmatch(agent.upper()) is None

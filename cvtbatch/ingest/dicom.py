@@ -21,7 +21,7 @@ from cvtbatch.ingest.acquisition import (
     known_position,
 )
 from cvtbatch.ingest.dicom_headers import is_dicom
-from cvtbatch.ingest.hounsfield import require_hounsfield
+from cvtbatch.ingest.hounsfield import require_hounsfield, require_tissue
 from cvtbatch.ingest.listing import list_series
 from cvtbatch.ingest.members import DICOM_SUFFIXES, GZIP_SUFFIX
 from cvtbatch.ingest.memory import Announce, announce_nothing
@@ -36,6 +36,8 @@ from cvtbatch.ingest.stack import Stack
 # Largest difference of direction cosines, and of pixel spacing in mm, between slices of one series.
 ORIENTATION_TOLERANCE = 1e-4
 PIXEL_SPACING_TOLERANCE_MM = 1e-4
+# How many files an error names.
+_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,10 @@ def read_series(source: Source, series_uid: str | None, announce: Announce = ann
     normal = np.cross(row_axis, column_axis)
     slices = tuple(sorted(slices, key=lambda header: float(np.dot(_position(header), normal))))
     hu, clipped = read_planes(source, slices, announce)
+    require_tissue(hu)
     _require_hounsfield(slices, hu)
     kept = _without_duplicates(slices, hu, normal)
-    down, along = _numbers(slices[0].pixel_spacing_mm, "PixelSpacing")
+    down, along = _spacing(slices[0])
     stack = SliceStack(
         columns=slices[0].pixels.columns,
         rows=slices[0].pixels.rows,
@@ -109,21 +112,27 @@ def looks_like_dicom(path: Path) -> bool:
         return is_dicom(file)
 
 
-def _numbers(value: tuple[float, ...] | None, name: str) -> tuple[float, ...]:
+def _numbers(value: tuple[float, ...] | None, name: str, header: SliceHeader) -> tuple[float, ...]:
     if value is None:
         raise InputError(
-            "missing_geometry", f"a slice has no usable {name}: without it no place in the volume is known"
+            "missing_geometry",
+            f"a slice has no usable {name}: without it no place in the volume is known",
+            header.file,
         )
     return value
 
 
 def _position(header: SliceHeader) -> Triple:
-    x, y, z = _numbers(header.position_mm, "ImagePositionPatient")
+    x, y, z = _numbers(header.position_mm, "ImagePositionPatient", header)
     return x, y, z
 
 
+def _spacing(header: SliceHeader) -> tuple[float, ...]:
+    return _numbers(header.pixel_spacing_mm, "PixelSpacing", header)
+
+
 def _axes(header: SliceHeader) -> tuple[Triple, Triple]:
-    a, b, c, d, e, f = _numbers(header.orientation, "ImageOrientationPatient")
+    a, b, c, d, e, f = _numbers(header.orientation, "ImageOrientationPatient", header)
     return (a, b, c), (d, e, f)
 
 
@@ -138,17 +147,26 @@ def _check_alike(slices: Sequence[SliceHeader]) -> None:
             raise InputError(
                 "mixed_sizes",
                 f"slices of {sizes[0][0]} x {sizes[0][1]} and {sizes[1][0]} x {sizes[1][1]} pixels in one series",
+                f"{first.file}, {header.file}",
             )
         _position(header)
-    spacings = np.array([_numbers(header.pixel_spacing_mm, "PixelSpacing") for header in slices])
-    if not np.allclose(spacings, spacings[0], rtol=0, atol=PIXEL_SPACING_TOLERANCE_MM):
-        raise InputError("mixed_spacings", "slices of one series differ in PixelSpacing")
-    axes = np.array([_axes(header) for header in slices])
-    if not np.allclose(axes, axes[0], rtol=0, atol=ORIENTATION_TOLERANCE):
+    spacings = np.array([_spacing(header) for header in slices])
+    if other := _other_than_first(slices, spacings, PIXEL_SPACING_TOLERANCE_MM):
+        raise InputError("mixed_spacings", "slices of one series differ in PixelSpacing", other)
+    axes = np.array([_axes(header) for header in slices]).reshape(len(slices), -1)
+    if other := _other_than_first(slices, axes, ORIENTATION_TOLERANCE):
         raise InputError(
             "mixed_orientations",
             "slices of one series differ in ImageOrientationPatient: a localizer or a reformat among them?",
+            other,
         )
+
+
+def _other_than_first(slices: Sequence[SliceHeader], values: npt.NDArray[np.float64], tolerance: float) -> str:
+    """Return the files of the slices whose values (slices, n) differ from the first one's; empty if none does."""
+    differ = ~np.isclose(values, values[0], rtol=0, atol=tolerance).all(axis=1)
+    files = list(dict.fromkeys(slices[index].file for index in np.flatnonzero(differ).tolist()))
+    return ", ".join(files[:_SHOWN])
 
 
 def _require_hounsfield(slices: Sequence[SliceHeader], hu_zyx: Planes) -> None:
@@ -194,7 +212,8 @@ def _without_duplicates(
             raise InputError(
                 "duplicate_slices",
                 f"two slices that differ lie at the same place (gap {depths[index] - depths[last]:.4f} mm): "
-                "which belongs to the volume cannot be told",
+                "which belongs to the volume cannot be told; take out the file that does not",
+                f"{slices[last].file}, {slices[index].file}",
             )
     return np.array(kept, dtype=np.intp)
 

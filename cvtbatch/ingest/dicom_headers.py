@@ -16,9 +16,10 @@ from pydicom.filereader import read_partial
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
-from cvtbatch.ingest.acquisition import names_contrast
 from cvtbatch.ingest.compression import is_lossy
+from cvtbatch.ingest.contrast import hints_at_contrast
 from cvtbatch.ingest.slice_header import PixelFormat, SliceHeader
 from cvtbatch.ingest.streams import Limited
 from cvtbatch.ingest.tags import (
@@ -48,12 +49,6 @@ _PREAMBLE_BYTES = 128
 _START_BYTES = 1024
 _STANDARD_ROOT = "1.2.840.10008."
 _STANDARD_UID = re.compile(r"1\.2\.840\.10008(\.(0|[1-9]\d*))+")
-_CONTRAST_WORDS = re.compile(
-    r"\b(CTA|CTV|ANGIO\w*|VENOGR\w*|PHLEBOGR\w*|(POST|WITH)[ -]?CONTRAST|ARTERIAL|VENOUS|KM)\b|C\+"
-)
-# "ohne KM" says the contrary; "mit und ohne KM" does not.
-_NEGATED = re.compile(rf"\b(OHNE|O\.?|VOR|KEINE?|NO|NON|W/?O|PRE|SANS|SENZA|SIN|SEM)[ -]*({_CONTRAST_WORDS.pattern})")
-_GIVEN_TOO = re.compile(r"\b(MIT|M|NACH|WITH|W(?!/?O\b)|POST|AFTER)\b")
 _OVERLAY_BIT_POSITION = 0x0102
 # Functional groups that describe a slice; those of converted attributes are what a legacy series said of it.
 _MACROS = (
@@ -200,7 +195,7 @@ def _slices(name: str, dataset: pydicom.FileDataset, place: int, *, present: boo
     if len(frames) != pixels.frames:
         raise InputError(
             "missing_geometry",
-            f"a multi-frame CT of {pixels.frames} frames describes the place of {len(frames)}",
+            f"a multi-frame CT of {counted(pixels.frames, 'frame')} describes the place of {len(frames):,}",
             name,
         )
     shared = list(read_items(dataset, "SharedFunctionalGroupsSequence"))
@@ -266,20 +261,6 @@ def _contrast(dataset: pydicom.Dataset, image_type: tuple[str, ...]) -> bool | N
         read_texts(dataset, "SeriesDescription"),
         image_type,
     )
-
-
-def hints_at_contrast(
-    agent: str | None, lists_agents: bool, description: tuple[str, ...], image_type: tuple[str, ...]
-) -> bool | None:
-    """Say whether an agent, a list of agents, a description or the image type hints at contrast; None where nothing is said."""
-    if agent is not None and names_contrast(agent):
-        return True
-    words = " ".join(description).upper().replace("_", " ")
-    if not _GIVEN_TOO.search(words):
-        words = _NEGATED.sub("", words)
-    if lists_agents or _CONTRAST_WORDS.search(words) or "ANGIO" in image_type:
-        return True
-    return None if agent is None else False
 
 
 def _pixel_format(name: str, dataset: pydicom.FileDataset, place: int, *, present: bool) -> PixelFormat:

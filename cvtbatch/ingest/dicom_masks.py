@@ -2,7 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -11,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
 from cvtbatch.ingest.contour_placement import place_contours
+from cvtbatch.ingest.dicom_references import Reference, names_image
 from cvtbatch.ingest.dicom_rtstruct import STRUCTURE_SET_STORAGE, parse_contours
 from cvtbatch.ingest.dicom_seg import (
     LABEL_MAP_SEGMENTATION_STORAGE,
@@ -96,13 +98,15 @@ def read_dicom_mask(
             uid = str(dataset.get("FrameOfReferenceUID") or "")
             slices = image()
             _require_frame_of_reference(uid, slices, names_series=False)
-            return place_frames(segment, slices)
+            named = {reference for frame in segment.frames for reference in frame.references}
+            return _flagged(place_frames(segment, slices), uid, named, segment.series, slices)
         if sop_class == STRUCTURE_SET_STORAGE:
             contours, described = _guarded(lambda: parse_contours(dataset, roi), path)
             slices = image()
             uid, series = _guarded(lambda: _referenced(dataset, described), path)
             _require_frame_of_reference(uid, slices, names_series=slices.series_uid in series)
-            return place_contours(contours, slices, series)
+            named = {reference for contour in contours.closed for reference in contour.references}
+            return _flagged(place_contours(contours, slices, series), uid, named, series, slices)
     raise InputError(
         "unsupported_mask",
         "the DICOM file of the mask is neither a SEG nor an RTSTRUCT object",
@@ -140,6 +144,17 @@ def _referenced(dataset: pydicom.Dataset, described: pydicom.Dataset) -> tuple[s
         for item in study.get("RTReferencedSeriesSequence") or ()
     }
     return uid, series
+
+
+def _flagged(
+    mask: SourceMask, uid: str, named: Collection[Reference], series: Collection[str], image: ImageSlices
+) -> SourceMask:
+    """Return an outline, flagged where it names other images than this, and no frame of reference ties it to this."""
+    is_known = uid and image.frame_of_reference_uid
+    names_any = bool(named or {found for found in series if found})
+    if is_known or image.series_uid is None or not names_any or names_image(named, series, image):
+        return mask
+    return replace(mask, flags=tuple(dict.fromkeys((*mask.flags, "other_slices"))))
 
 
 def _require_frame_of_reference(uid: str, image: ImageSlices, names_series: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pydicom
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Vector
 from cvtbatch.ingest.dicom_references import Reference, read_references
@@ -70,7 +71,9 @@ def parse_contours(dataset: pydicom.Dataset, roi: RoiSource) -> tuple[Contours, 
     closed = tuple(contour for contour in contours if contour is not None)
     if not closed:
         raise InputError(
-            "empty_mask", f"none of the {len(contours)} contours of the ROI is closed and holds an area", roi.mask or ""
+            "empty_mask",
+            f"no closed one with an area among the {counted(len(contours), 'contour')} of the ROI",
+            roi.mask or "",
         )
     return Contours(closed, len(contours) - len(closed)), described[number]
 
@@ -91,6 +94,12 @@ def _contour(item: pydicom.Dataset) -> Contour | None:
         raise InputError(
             "bad_contour",
             f"a contour has {len(numbers)} coordinates for {stated} points, or one that is no number up to {FARTHEST_MM:g} mm",
+        )
+    if any(float(part) for part in item.get("ContourOffsetVector") or ()):
+        raise InputError(
+            "bad_contour",
+            "a contour has a ContourOffsetVector, which the standard has retired: where it lies cannot be told; write the "
+            "structure set anew without",
         )
     if len(points) < 3 or _area_mm2(points) < NO_AREA_MM2:
         return None

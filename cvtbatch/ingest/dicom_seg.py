@@ -15,6 +15,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, RLELossless
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ORTHONORMAL_TOLERANCE, Triple, Vector
 from cvtbatch.ingest.dicom_references import Reference, read_references
@@ -106,9 +107,10 @@ def parse_frames(dataset: pydicom.Dataset, roi: RoiSource) -> Frames:
         if pixels.any()
     )
     if not frames:
-        raise InputError("empty_mask", f"the segment is empty: none of its {len(chosen)} frames has a pixel")
+        raise InputError("empty_mask", f"the segment is empty: no pixel in its {counted(len(chosen), 'frame')}")
     places = np.array([_place(dataset, index) for index in chosen])
     _check_places(places, frames)
+    _require_one_a_place(frames)
     measures = _group(dataset, chosen[0], "PixelMeasuresSequence")
     spacing, thickness = (float(measures.get(name) or 0) for name in ("SpacingBetweenSlices", "SliceThickness"))
     return Frames(
@@ -178,6 +180,19 @@ def _check_places(places: Vector, frames: Sequence[Frame]) -> None:
         raise InputError(
             "bad_geometry", "the frames of the segment have no usable orientation and spacing, or differ in them"
         )
+
+
+def _require_one_a_place(frames: Sequence[Frame]) -> None:
+    """Refuse a segment that differs in two frames of one place, as at two times: of which the image is cannot be told."""
+    by_place: dict[Triple, Mask] = {}
+    for frame in frames:
+        first = by_place.setdefault(frame.position_mm, frame.pixels_yx)
+        if not np.array_equal(first, frame.pixels_yx):
+            raise InputError(
+                "unreadable_file",
+                "two frames of the segment that differ lie at one place, as of several times: which belongs to the image cannot be "
+                "told; write the one that does by itself",
+            )
 
 
 def _decode(dataset: pydicom.Dataset, chosen: Sequence[int], kind: str, number: int) -> Iterator[Mask]:

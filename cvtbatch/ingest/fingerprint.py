@@ -18,7 +18,7 @@ PASSED_OVER = (
 )
 # Raised when some sources are read otherwise than before: of whatever lies in a store the next run reads the source once more, and
 # computes anew what came out different; what did not keeps its digest, its rows and its specification.
-READING_REVISION = 3
+READING_REVISION = 4
 # What can be told of a name in a folder: its stat, or why there is none; None where it is passed over and not looked at.
 Look = os.stat_result | OSError | None
 
@@ -159,9 +159,10 @@ def require_source(path: str, column: str) -> None:
         InputError: `missing_file`.
     """
     if is_absent(path):
+        windows = "; it holds backslashes, by which Windows parts folders: write /" if "\\" in path else ""
         raise InputError(
             MISSING_FILE,
             f"there is no file or folder at the path in column {column}, seen from where it is read: put it there, or mend "
-            "the path; the next run tries again",
+            f"the path; the next run tries again{windows}",
             f"{path}{', a link that leads nowhere' if os.path.islink(path) else ''}",  # noqa: PTH114 - takes any name
         )

@@ -11,7 +11,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from cvtbatch.ingest.compression import is_lossy
-from cvtbatch.ingest.dicom_headers import CT_IMAGE_STORAGE, FRAME_LIMIT, hints_at_contrast
+from cvtbatch.ingest.contrast import hints_at_contrast
+from cvtbatch.ingest.dicom_headers import CT_IMAGE_STORAGE, FRAME_LIMIT
 from cvtbatch.ingest.plain_elements import MEDIA_CLASS, PlainElements, read_elements
 from cvtbatch.ingest.slice_header import PixelFormat, SliceHeader
 from cvtbatch.ingest.tags import bare_uid, to_time

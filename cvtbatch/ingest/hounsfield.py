@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU
 
@@ -11,7 +12,24 @@ _LOWEST_AIR_HU = -200
 # Least share of voxels between -1024 and 0. Fat and the noise of water and brain lie there in every head, besides air; where air is
 # 0 or 24, as in stored values whose intercept was lost, or all that is negative is padding, hardly anything does.
 _LEAST_NEGATIVE_SHARE = 1e-3
+# Least share of voxels above the lowest value that tissue has: what was shifted down by an intercept of another series has none.
+_LEAST_TISSUE_SHARE = 1e-3
 _STRIDE = 4
+
+
+def require_tissue(values_zyx: npt.NDArray[np.number]) -> None:
+    """Refuse values that hold nothing but air.
+
+    Raises:
+        InputError: "not_hounsfield".
+    """
+    some = values_zyx[:, ::_STRIDE, ::_STRIDE]
+    if np.mean(some > _LOWEST_AIR_HU) < _LEAST_TISSUE_SHARE:
+        raise InputError(
+            "not_hounsfield",
+            f"values reach from {float(values_zyx.min()):g} to {float(values_zyx.max()):g}, and hardly any is above "
+            f"{_LOWEST_AIR_HU}, which all tissue is in HU: the intercept is that of other images?",
+        )
 
 
 def require_hounsfield(values_zyx: npt.NDArray[np.number]) -> None:
@@ -23,7 +41,9 @@ def require_hounsfield(values_zyx: npt.NDArray[np.number]) -> None:
     if np.issubdtype(values_zyx.dtype, np.floating):
         count = sum(int(plane.size - np.count_nonzero(np.isfinite(plane))) for plane in values_zyx)
         if count:
-            raise InputError("non_finite_voxels", f"{count} voxels of the image are not finite")
+            raise InputError(
+                "non_finite_voxels", f"{counted(count, 'voxel of the image is', 'voxels of the image are')} not finite"
+            )
     low, high = float(values_zyx.min()), float(values_zyx.max())
     if low > _LOWEST_AIR_HU:
         raise InputError(
@@ -39,3 +59,4 @@ def require_hounsfield(values_zyx: npt.NDArray[np.number]) -> None:
             f"values reach from {low:g} to {high:g}, but only {share:.2%} of the voxels lie between {AIR_HU} and 0, where air, "
             "fat and noise are in HU: the intercept was lost?",
         )
+    require_tissue(values_zyx)

@@ -155,6 +155,12 @@ def check_file(path: Path, announce: Announce = announce_nothing) -> float:
                     "which is not done: write the values that are meant",
                     str(path),
                 )
+            if int(fields.get("headersize", -1)) > 0:
+                raise InputError(
+                    "unreadable_file",
+                    "the MetaImage file has a HeaderSize, by which voxels would begin within its own header: leave the line out",
+                    str(path),
+                )
             size = fields.get("sizes" if file_format == "NRRD" else "dimsize", "")
             voxels = math.prod(int(length) for length in size.split())
             if voxels > VOXEL_LIMIT:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pydicom
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import FormatError, UnavailableError
 from cvtbatch.ingest.dicom_headers import begins_as_dicom
 from cvtbatch.ingest.sources import Source
@@ -48,6 +49,8 @@ def read_instance_headers(
     if wanted - found.keys():
         missing = sorted(wanted - found.keys())
         raise FormatError(
-            "source_changed", f"{len(missing)} slices of the image are there no more; extract again", ", ".join(missing)
+            "source_changed",
+            f"{counted(len(missing), 'slice')} of the image not there any more; extract again",
+            ", ".join(missing),
         )
     return [found[uid] for uid, _ in instances]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, box_of
 from cvtbatch.ingest.image_files import read_image_file
@@ -103,7 +104,9 @@ def _labels(found: Values, path: Path) -> tuple[Values, Values, Values]:
             first, end = np.searchsorted(whole, labels), np.searchsorted(whole, labels, side="right")
             return labels, found[first], found[end - 1]
     chosen = found[np.unique(np.linspace(0, len(found) - 1, SHOWN).astype(int))]
-    shown = f"{len(found)} values beside 0, such as " + ", ".join(f"{value:.4g}" for value in chosen)
+    shown = f"{counted(len(found), 'value')} beside 0, such as " + ", ".join(
+        f"{value:.{4 if abs(value) < 100 else 8}g}" for value in chosen
+    )
     kind = "a probability map" if found[0] >= 0 and found[-1] <= 1 else "an image, or an interpolated map"
     raise InputError(
         "not_a_label_map",

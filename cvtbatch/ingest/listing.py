@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import BinaryIO
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.dicom_headers import is_other_object, read_headers, read_identity
 from cvtbatch.ingest.header_scan import plain_slice, read_plain_header
@@ -182,8 +183,9 @@ def require_there(missing: Iterable[str], names: Collection[str]) -> None:
     if lost:
         raise InputError(
             "missing_members",
-            f"{len(lost)} files of the source are not there: links lead nowhere, and what they stand for may be slices or "
-            "outlines; fetch them (git-annex: `git annex get`, DataLad: `datalad get`), or remove the links",
+            f"{counted(len(lost), 'file of the source is', 'files of the source are')} not there: links lead nowhere, and what "
+            "they stand for may be slices or outlines; fetch them (git-annex: `git annex get`, DataLad: `datalad get`), or remove "
+            "the links",
             ", ".join(lost[:_SHOWN]),
         )
 

@@ -68,8 +68,8 @@ def place_voxels(
         grid: where the file puts them; `other`: where else.
 
     Raises:
-        InputError: `missing_geometry` if the file of the image states no place, and the mask is not on its grid; `two_places` if
-            the file of the mask or of the image states two, and nothing tells which was meant;
+        InputError: `missing_geometry` if the file of the image states no place, and the mask is not on its grid, or the mask has
+            lost the image's; `two_places` if the file of the mask or of the image states two, and nothing tells which was meant;
             `mask_off_slices` if nothing tells whether its slices are the image's.
     """
     if not image.is_placed:
@@ -80,8 +80,18 @@ def place_voxels(
     fit = fit_of(grid, image.stack)
     if fit is not None and not fit.is_exact and not _one_step_holds(image.stack):
         raise _off_slices(grid, image.stack)
+    if (fit is None or not fit.is_exact) and grid.is_unset and grid.shape_zyx == _shape(image.stack):
+        raise InputError(
+            "missing_geometry",
+            "the mask has the size of the image, and says that its voxels are 1 mm long and begin at the origin, as an array that "
+            "is saved without a place does: save it with the geometry of the image on which it was drawn",
+        )
     others = () if _on_its_voxels(grid, image.stack) else ("other_slices",)
     return SourceMask(voxels_zyx, grid, mask_format, (*others, *image.flags))
+
+
+def _shape(stack: SliceStack) -> tuple[int, int, int]:
+    return len(stack.positions_mm), stack.rows, stack.columns
 
 
 def by_index(

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import Grid, SliceStack
 from cvtbatch.imaging.placement import mask_volume_ml
@@ -150,7 +151,7 @@ def choose_segment(segments: Sequence[Segment], roi: RoiSource) -> int:
     Raises:
         InputError: `empty_mask` if there is none, `no_such_segment`, or `ambiguous_mask` if none is named or several fit.
     """
-    count = f"{len(segments)} segment{'' if len(segments) == 1 else 's'}"
+    count = counted(len(segments), "segment")
     listed = f"{roi.mask}: " + ", ".join(f"{segment.number} {segment.name!r}" for segment in segments)
     if not segments:
         raise InputError("empty_mask", "the mask file holds no segment", roi.mask or "")

@@ -6,6 +6,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.geometry import AIR_HU
 from cvtbatch.ingest.jpeg import JpegDecoder
@@ -67,7 +68,8 @@ def read_planes(
                     found += 1
     if volume is None or found != len(slices):
         raise InputError(
-            "unreadable_pixels", f"{len(slices) - found} slices have lost their pixels while they were read"
+            "unreadable_pixels",
+            f"{counted(len(slices) - found, 'slice')} without pixels any more: they changed while they were read",
         )
     return volume, clipped
 

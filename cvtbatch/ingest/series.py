@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import SAME_POSITION_MM, WIDE_GAP, Vector
 from cvtbatch.ingest.acquisition_passes import typical_gap
@@ -27,10 +28,10 @@ from cvtbatch.ingest.compression import describe_encoding
 from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.stack import Stack, split_series
 from cvtbatch.ingest.tags import bare_uid
-from cvtbatch.ingest.units import known_unit, map_names
+from cvtbatch.ingest.units import known_unit, map_names, projection_names
 
 _PARALLEL = 0.999
-_LISTED_TIES = 12
+_LISTED = 12
 # A slice farther from others than this share of a gap is not between them, but beyond or in a hole.
 _APART = 0.75
 
@@ -149,14 +150,19 @@ def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> Inpu
         told = f"the source holds no CT image{' but scout images' if scouts else ''}{passed_over}"
         if re.search(r"not DICOM \(\.(gz|nii|nrrd|mha|mhd)\)", passed_over):
             told += "; an image in NIfTI, NRRD or MetaImage is named by its file, not by its folder"
+        if re.search(r"not DICOM \(\.(zip|tar|tgz|bz2|xz)\)", passed_over):
+            told += "; an archive is named by its file, not by its folder, and one in an archive has to be unpacked"
         return InputError("no_ct_series", told)
     return _not_hounsfield(
-        slices, "maps of perfusion or material are no CT; give the series that they were computed from"
+        slices,
+        "maps of perfusion or material, and projections, are no CT; give the series that they were computed from",
     )
 
 
 def _not_hounsfield(slices: Sequence[SliceHeader], consequence: str) -> InputError:
-    names = {name for header in slices for name in map_names(header.image_type)}
+    names = {
+        name for header in slices for name in [*map_names(header.image_type), *projection_names(header.image_type)]
+    }
     units = {unit for header in slices if (unit := known_unit(header.rescale_type)) is not None}
     what = [f"ImageType {'/'.join(sorted(names))}"] * bool(names) + [f"unit {', '.join(sorted(units))}"] * bool(units)
     return InputError(
@@ -185,7 +191,7 @@ def _placed(stacks: list[Stack]) -> list[Stack]:
 def _without_place(lost: Sequence[Stack], consequence: str) -> InputError:
     return InputError(
         "missing_geometry",
-        f"{sum(len(stack.slices) for stack in lost)} CT images have no usable ImagePositionPatient and "
+        f"{counted(sum(len(stack.slices) for stack in lost), 'CT image has', 'CT images have')} no usable ImagePositionPatient and "
         f"ImageOrientationPatient: {consequence}",
         ", ".join(header.file for stack in lost for header in stack.slices),
     )
@@ -194,13 +200,14 @@ def _without_place(lost: Sequence[Stack], consequence: str) -> InputError:
 def _tie(stacks: Sequence[Stack]) -> InputError:
     sizes = ", ".join(str(len(stack.slices)) for stack in stacks)
     shared = len({stack.series_uid for stack in stacks}) < len(stacks)
-    facts = [stack.facts() + (stack.acquisitions() if shared else "") for stack in stacks[:_LISTED_TIES]]
+    facts = [stack.facts() + (stack.acquisitions() if shared else "") for stack in stacks[:_LISTED]]
     listed = "; ".join(f"{number}) {text}" for number, text in enumerate(facts, start=1))
-    way_out = (
-        "some share one SeriesInstanceUID: give each a folder of its own"
-        if shared
-        else "name one in the column series_uid"
-    )
+    if not shared:
+        way_out = "name one in the column series_uid"
+    elif len({header.file for stack in stacks for header in stack.slices}) == 1:
+        way_out = "they are frames of one file: have each stored as a series of its own"
+    else:
+        way_out = "some share one SeriesInstanceUID: give each a folder of its own"
     return InputError(
         "several_series",
         f"{len(stacks)} CT series ({sizes} images) are equally good by the rule: {listed}; {way_out}",
@@ -228,10 +235,25 @@ def _require_whole(chosen: Stack, stacks: Iterable[Stack]) -> None:
             )
         raise InputError(
             "mixed_series",
-            f"{len(other.slices)} slices of the series continue or complete the other {len(chosen.slices)}, but differ from "
-            "them in FrameOfReferenceUID, StackID, ImageType or unit, or overlap them: which make the volume cannot be told",
-            chosen.series_uid,
+            f"{counted(len(other.slices), 'slice')} of the series, to continue or complete the other {len(chosen.slices):,}, "
+            f"{_difference(chosen, other)}: which make the volume cannot be told. What is of another volume (a reformat, a second "
+            "scan) has to be taken out of the source, or into a folder of its own; if nothing is, have the series sent anew",
+            f"{chosen.series_uid}: {', '.join(sorted({header.file for header in other.slices})[:_LISTED])}",
         )
+
+
+def _difference(chosen: Stack, part: Stack) -> str:
+    """Return in what two stacks of one series differ, in words that may be shared."""
+    one, other = chosen.slices[0], part.slices[0]
+    values = {
+        "StudyInstanceUID": (one.study_uid, other.study_uid),
+        "FrameOfReferenceUID": (one.frame_of_reference_uid, other.frame_of_reference_uid),
+        "StackID": (one.stack_id, other.stack_id),
+        "ImageType, original or derived": (one.is_derived, other.is_derived),
+        "unit (RescaleType, ImageType)": (one.is_hounsfield, other.is_hounsfield),
+    }
+    names = [name for name, (own, its) in values.items() if own != its]
+    return f"with another {' and another '.join(names)}" if names else "overlapping them"
 
 
 def _require_pixels(slices: Sequence[SliceHeader]) -> None:
@@ -239,7 +261,7 @@ def _require_pixels(slices: Sequence[SliceHeader]) -> None:
     lacking = {header.file: header.pixels for header in slices if not header.pixels.present}
     if not lacking:
         return
-    message = f"{len(lacking)} files of the series have no pixel data: truncated or damaged"
+    message = f"{counted(len(lacking), 'file')} of the series without pixel data: truncated or damaged"
     for pixels in lacking.values():
         if pixels.private_compression is not None:
             message = describe_encoding(pixels.transfer_syntax, pixels.private_compression)

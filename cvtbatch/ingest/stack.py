@@ -1,7 +1,8 @@
 """Stacks of CT slices: what of a series may build one volume.
 
-A slice belongs to a stack by its SeriesInstanceUID, and within that by its FrameOfReferenceUID, its StackID in a multi-frame
-object, whether it is derived, and whether its values may be HU. Of these a stack is what one pass over the patient made
+A slice belongs to a stack by its SeriesInstanceUID, and within that by its StudyInstanceUID, which is another where an export gave
+several patients one series, its FrameOfReferenceUID, its StackID in a multi-frame object, whether it is derived, and whether its
+values may be HU. Of these a stack is what one pass over the patient made
 (`acquisition_passes`): acquisitions under one UID that interleave (contrast phases, a patient who moved and was scanned again, two
 kernels) are stacks of their own; the rotations of a step-and-shoot scan, which lie beside one another, are one.
 
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from cvtbatch.counts import counted
 from cvtbatch.geometry import Vector
 from cvtbatch.ingest.acquisition_passes import split_passes
 from cvtbatch.ingest.kernels import KernelClass, kernel_class, known_kernel
@@ -113,7 +115,7 @@ class Stack:
         gap = f"{np.median(gaps):.4g} mm apart" if len(gaps) else "of unknown places"
         thicknesses = self._values(lambda header: header.slice_thickness_mm)
         kernels, tubes = self._values(lambda header: header.kernel), self._values(lambda header: header.kvp)
-        parts = [f"{len(self.slices)} slices {gap}"]
+        parts = [f"{counted(len(self.slices), 'slice')} {gap}"]
         if self.thickness_mm is not None:
             parts += [f"{self.thickness_mm:.4g} mm thick"]
         elif thicknesses:
@@ -141,11 +143,14 @@ def split_series(series: Sequence[SliceHeader]) -> list[Stack]:
     """Split the slices of one SeriesInstanceUID into stacks; scout images, and colour ones among gray ones, are left out."""
     slices = [header for header in series if not header.is_localizer]
     slices = [header for header in slices if header.pixels.samples == 1] or slices
-    # A slice that lacks its frame of reference stays with the others, unless they have several.
+    # A slice that lacks its study or its frame of reference stays with the others, unless they have several.
+    # Where each slice has a study of its own, as by careless pseudonymisation, studies tell nothing.
+    several_studies = 1 < len({header.study_uid for header in slices} - {None}) < len(slices)
     several = len({header.frame_of_reference_uid for header in slices} - {None}) > 1
     parts = _grouped(
         slices,
         lambda header: (
+            several_studies and header.study_uid,
             several and header.frame_of_reference_uid,
             header.stack_id,
             header.is_derived,

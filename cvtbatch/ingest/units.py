@@ -3,7 +3,8 @@
 Perfusion and spectral software writes its maps as CT images, in the study of the head CT and on its slices. RescaleType names the
 unit (DICOM PS3.3 C.11.1.1.2): HU; US, which is unspecified; any other is another unit, HU_MOD too (HU from which a material was
 taken). It may be left out, and then ImageType tells: by the terms of the standard for spectral images (PS3.3 C.8.15.2.1.1.5) and
-by the names that perfusion software gives its maps.
+by the names that perfusion software gives its maps. Projections (MIP) and differences of images are stored as HU, and are those of
+no place in the patient.
 """
 
 import re
@@ -19,6 +20,12 @@ _PERFUSION_MAPS = set(
 )
 # Of derived images alone: the slices of a perfusion scan are called so too, and hold HU.
 _PERFUSION = "PERFUSION"
+# Of derived images too: projections, and what is computed pixel by pixel of several images, by the terms of the standard (PS3.3
+# C.8.16) and of consoles: as a whole value, or as a word of one.
+_COMPUTED = set(
+    "MIP MINIP VRT MAX_IP MIN_IP MAXIMUM MINIMUM VOLUME_RENDER SURFACE_RENDER "
+    "SUBTRACTION DIVISION MULTIPLICATION STD_DEVIATION".split()
+)
 _UNITS = set("ML L MM3 CM3 CC MG G S SEC MIN MS % OD HU US PCT ED EDW MGML Z_EFF HU_MOD".split())
 _NUMBERS_AND_SIGNS = set("1 10 100 10^23 / * .".split())
 _UNIT_PARTS = re.compile(r"10\^23|\d+|[A-Z_]+3?|\S")
@@ -29,6 +36,8 @@ def may_be_hounsfield(rescale_type: str | None, image_type: Sequence[str], *, is
     if not is_hounsfield_unit(rescale_type):
         return False
     said = _folded(rescale_type) in _HOUNSFIELD
+    if is_derived and projection_names(image_type):
+        return False
     return not map_names(image_type) and not (is_derived and not said and _PERFUSION in _words(image_type))
 
 
@@ -41,6 +50,11 @@ def map_names(image_type: Sequence[str]) -> list[str]:
     """Return the values and words of an ImageType that name a map."""
     values = {value.upper() for value in image_type}
     return sorted((values & _SPECTRAL_MAPS) | (_words(image_type) & _PERFUSION_MAPS))
+
+
+def projection_names(image_type: Sequence[str]) -> list[str]:
+    """Return the values and words of a derived image's ImageType that say that its values are those of no place."""
+    return sorted(({value.upper() for value in image_type} | _words(image_type)) & _COMPUTED)
 
 
 def known_unit(rescale_type: str | None) -> str | None:

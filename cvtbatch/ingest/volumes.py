@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU, Grid, SliceStack
 from cvtbatch.ingest.acquisition import Acquisition
@@ -24,6 +25,8 @@ from cvtbatch.spec import digest
 
 # Largest relative difference of two spacings that are one.
 SAME_SIZE = 1e-3
+# No field of view of a head, its table and holder included, is larger.
+_LARGEST_HEAD_MM = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,13 @@ def _read_image(path: Path, announce: Announce) -> SourceVolume:
         plane_hu[:] = np.maximum(plane, AIR_HU)
     choice = f"{len(hu)} slices {np.median(stack.gaps_mm()):.4g} mm apart; a {source_format} file"
     grid = Grid(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    if grid.is_unset and max(grid.size_xyz) > _LARGEST_HEAD_MM:
+        raise InputError(
+            "missing_geometry",
+            f"the image says that its {' x '.join(map(str, grid.size_xyz))} voxels are 1 mm long and begin at the origin, as an "
+            "array that is saved without a place does, and no head is so large: save it with the scanner's geometry",
+            str(path),
+        )
     return SourceVolume(hu, stack, below, source_format, Acquisition(), choice, file.other, grid, file.is_placed)
 
 
@@ -183,6 +193,6 @@ def _require_whole(stack: SliceStack, *, allow_gaps: bool) -> None:
         gaps = stack.gaps_mm()
         raise InputError(
             "missing_slices",
-            f"{missing} slices are missing: gaps of {gaps.max():.3f} mm stand alone among gaps of {np.median(gaps):.3f} mm; "
-            "complete the series, or set allow_gaps to 1 to interpolate across it",
+            f"{counted(missing, 'slice is', 'slices are')} missing: gaps of {gaps.max():.3f} mm stand alone among gaps of "
+            f"{np.median(gaps):.3f} mm; complete the series, or set allow_gaps to 1 to interpolate across it",
         )

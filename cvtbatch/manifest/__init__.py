@@ -2,9 +2,18 @@
 
 from cvtbatch.manifest.archive_images import SERIES_FORM, in_archive, series_address
 from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Value, key_of, patient_digest
-from cvtbatch.manifest.centers import find_twins, name_centers, refuse_twins, require_centers, twin_notices, twins_of
+from cvtbatch.manifest.centers import (
+    find_twins,
+    folded,
+    name_centers,
+    refuse_twins,
+    require_centers,
+    twin_notices,
+    twins_of,
+)
 from cvtbatch.manifest.manifest import Manifest, Survey, read_manifest, survey_manifest
 from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
+from cvtbatch.manifest.row_pairs import RowPairs
 
 __all__ = [
     "MISSING_FILE",
@@ -14,9 +23,11 @@ __all__ = [
     "Manifest",
     "Reading",
     "RoiSource",
+    "RowPairs",
     "Survey",
     "Value",
     "find_twins",
+    "folded",
     "in_archive",
     "is_absent",
     "is_missing",

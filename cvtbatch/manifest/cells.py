@@ -19,6 +19,9 @@ NUMBER, EXTRA = "number", "extra"
 # Columns that name what others named: files, and segments in them.
 NAMED_ELSEWHERE = frozenset({"image", "mask", "segment"})
 _WITH_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+")
+# A long number as a spreadsheet saves it as CSV, and pandas as a float: its last digits are lost, so that two ids become one.
+_ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+")
 # A number and its unit, e.g. 65y, and how the columns' own units are written.
 _WITH_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)\.?")
 _OWN_UNITS = {"age": ("y", "yr", "yrs", "year", "years"), "onset_to_ct_h": ("h", "hr", "hrs", "hour", "hours")}
@@ -166,6 +169,11 @@ def _parse_text(text: str, field: contracts.Field) -> tuple[Value, str]:
         return None, f"is not one of {', '.join(field.enum)}"
     if field.max_length and len(text) > field.max_length:
         return None, f"is longer than {field.max_length} characters"
+    if field.name in contracts.id_columns() and _ROUNDED.fullmatch(text):
+        return (
+            None,
+            "is a long number of which a program has lost digits: make the column one of texts, and fill the ids in anew",
+        )
     if field.pattern and not field.pattern.fullmatch(text):
         return None, _outside_pattern(text, field)
     return value, ""
@@ -180,6 +188,8 @@ def _no_number(text: str, field: contracts.Field) -> str:
     if number := _WITH_UNIT.fullmatch(text):
         is_own = number[2].casefold() in _OWN_UNITS.get(field.name, ())
         return f"is not a number: write {number[1] if is_own else f'it without a unit ({field.description})'}"
+    if _THOUSANDS.fullmatch(text):
+        return "is not a number: write it without commas, and with a point before decimals"
     if _WITH_COMMA.fullmatch(text):
         return f"is not a number: write {text.replace(',', '.')}"
     return "is not a number"

@@ -8,7 +8,7 @@ from cvtbatch.nearest import NAMED, did_you_mean
 from cvtbatch.plain_text import without_hidden
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """Return what names have in common that differ by capitals, blanks or Unicode form."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return "".join(without_hidden(text).split())
@@ -18,14 +18,14 @@ def find_twins(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the groups of names that differ by capitals, blanks or Unicode form alone."""
     groups: dict[str, list[str]] = {}
     for name in sorted(set(names)):
-        groups.setdefault(_folded(name), []).append(name)
+        groups.setdefault(folded(name), []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def twins_of(name: str, among: Iterable[str]) -> tuple[str, ...]:
     """Return the other names that differ from this one by capitals, blanks or Unicode form alone."""
-    own = _folded(name)
-    return tuple(sorted({other for other in among if other != name and _folded(other) == own}))
+    own = folded(name)
+    return tuple(sorted({other for other in among if other != name and folded(other) == own}))
 
 
 def name_centers(names: Iterable[str]) -> str:

@@ -206,9 +206,12 @@ def _parquet_batches(table: pq.ParquetFile, path: Path) -> Iterator[TextRows]:
 def _to_text(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, float) and abs(value) >= 2**53:
+        # Its last digits are lost: as such it is no id (`cells`).
+        return repr(value).upper()
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
-    return str(value).strip()
+    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
 
 
 def _no_parquet(path: Path, error: Exception) -> InputError:

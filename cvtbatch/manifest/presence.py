@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.manifest.archive_images import in_archive
 from cvtbatch.manifest.case import Value
@@ -70,7 +71,7 @@ class Away:
     first: str
 
     def __str__(self) -> str:
-        return f"{self.folder}: {self.count} case{'s' if self.count > 1 else ''}, first row {self.first_row} with {self.first!r}"
+        return f"{self.folder}: {counted(self.count, 'case')}, first row {self.first_row} with {self.first!r}"
 
 
 class Presence:

@@ -1,4 +1,7 @@
-"""Where objects arrive that an archive sends (C-STORE, PS3.4 annex B): those that are waited for, and no others."""
+"""Where objects arrive that an archive sends (C-STORE, PS3.4 annex B): those that are waited for, and no others.
+
+Who sets up the archive tries first whether we are there (C-ECHO, PS3.4 annex A).
+"""
 
 import logging
 import threading
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 # Status of PS3.4 B.2.3 and PS3.7 annex C.
 _STORED, _NO_ROOM, _NOT_AUTHORIZED = 0x0000, 0xA700, 0x0124
+_VERIFICATION = "1.2.840.10008.1.1"
 _ASSOCIATIONS = 8
 _READ_SECONDS = 20
 
@@ -98,6 +102,7 @@ def storage_scp(ae_title: str, port: int, *, tls: bool = False) -> Iterator[Arri
     entity.network_timeout, entity.acse_timeout = SILENCE_SECONDS, _READ_SECONDS
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
+    entity.add_supported_context(_VERIFICATION)
     arrivals = Arrivals()
     ssl_context = server_context() if tls else None
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from cvtbatch import contracts
+from cvtbatch.counts import counted
 from cvtbatch.errors import ProblemsError
 from cvtbatch.radiomics.parameter_file import ParameterCheck, check_parameters, read_parameters
 from cvtbatch.radiomics.profiles import PROFILES, STUDY_SETTINGS, Engine, load_profile
@@ -89,7 +90,7 @@ def check_profile(file: Path) -> ProfileCheck:
 def show_value(value: object) -> str:
     """Return a file's value in a few characters: of long lists and mappings, how many entries they have."""
     if isinstance(value, Mapping):
-        return "" if not value else f"{len(value)} setting{'s' if len(value) > 1 else ''}"
+        return "" if not value else counted(len(value), "setting")
     shown = (
         "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value).removesuffix(".0")
     )

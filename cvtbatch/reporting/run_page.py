@@ -6,6 +6,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
+from cvtbatch.counts import counted
 from cvtbatch.plain_text import visible
 from cvtbatch.reporting.failures import FailedItem, FailureGroup
 from cvtbatch.reporting.page_templates import page_templates
@@ -119,7 +120,7 @@ class RunPage:
         """The run in one line."""
         counts = self.counts
         found = ", ".join(f"{count:,} {name}" for name, count in counts.parts()) or "nothing to do"
-        line = f"{counts.total:,} case{'s' if counts.total != 1 else ''}: {found}"
+        line = f"{counted(counts.total, 'case')}: {found}"
         if self.state == "completed":
             return line
         ended = "Interrupted" if self.state == "interrupted" else f"Stopped by an error ({self.reason})"

@@ -4,10 +4,12 @@ Per cents of a handful say more than is known. SAMPL (Lang and Altman, Int J Nur
 of every percentage; Cole (Arch Dis Child 2015;100:608) for whole per cents. Below FEW the count stands alone.
 """
 
+from cvtbatch.counts import counted
+
 FEW = 20
 
 
 def share_in_words(count: int, n: int) -> str:
     """Return how many of n cases, e.g. "1 of 6 cases", and from FEW cases on "17 % of 120 cases"."""
-    cases = f"{n:,} case{'' if n == 1 else 's'}"
+    cases = counted(n, "case")
     return f"{count} of {cases}" if n < FEW else f"{100 * count / n:.0f} % of {cases}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cvtbatch.counts import counted
 from cvtbatch.validation.covariate_effects import CovariateEffect
 from cvtbatch.validation.feature_shift import SMALL_P, FeatureShift, is_large
 from cvtbatch.validation.shares import share_in_words
@@ -50,7 +51,7 @@ def _of_features(features: Maybe[tuple[FeatureShift, ...]]) -> str:
         )
         return f"{told} Of the others, {large} {unclear}." if large else told
     cases = max(row.n for row in judged)
-    told = f"A shift of the {len(judged)} selected features is not shown with {cases} case{'s' if cases > 1 else ''}"
+    told = f"A shift of the {len(judged)} selected features is not shown with {counted(cases, 'case')}"
     if large:
         return f"{told}, which is not to say that there is none: {large} of them {unclear}."
     return f"{told}: none of them differs by as much as half a standard deviation."

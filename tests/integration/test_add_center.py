@@ -178,7 +178,7 @@ def _check_a_missing_file(trained: Path, command: tuple[object, ...], options: t
     assert result.stderr.startswith(
         "lacking: the bundle needs cvt or etiology to validate: 1 of 8 cases lack it (first: row 8)\n"
     )
-    assert "check: 1 cases read, 1 problems (missing_file 1)" in told
+    assert "check: 1 case read, 1 problem (missing_file 1)" in told
     assert "extract: 0 computed by this run, 7 by earlier runs, of 8; 1 failed" in told
     assert "Centre C2: 7 cases" in told
     manifest.write_text(text, encoding="utf-8")

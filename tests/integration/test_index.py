@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.ingest import read_volume
@@ -28,7 +29,7 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _left_out(root: Path) -> dict[str, str]:
     rows = rows_of(root, "m.left-out.csv")
-    return {Path(row["folder"]).parts[1]: row["x_state"] for row in rows}
+    return {Path(row["folder"]).parts[1]: row["x_state"] for row in rows if row["case_id"]}
 
 
 def _dose(study: Path, patient: str) -> None:
@@ -262,7 +263,14 @@ def test_followups_are_cases_of_one_patient_and_no_identity_is_told(tmp_path: Pa
     [kept] = (tmp_path / "XDG_STATE_HOME" / "cvtbatch" / "index").iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert result.returncode == 3  # a file cannot be read
-    assert "1 file not to be read: 1 unreadable_file" in result.stdout
+    assert "1 file not to be read: 1 unreadable_file: nas/d/0001.dcm; why stands in" in result.stdout
+    [row] = rows_of(root, "m.left-out.csv")
+    assert (row["folder"], row["case_id"], row["x_state"]) == ("nas/d/0001.dcm", "", "unreadable_file")
+    with zipfile.ZipFile(root / "d" / "e.zip", "w") as packed:
+        packed.write(root / "d" / "0001.dcm", "1.dcm")
+    (root / "d" / "0001.dcm").unlink()
+    cvtbatch("index", root, "--center", "B", "--out", tmp_path / "m.csv", "--workers", 0)
+    assert [row["folder"] for row in rows_of(root, "m.left-out.csv")] == ["nas/d/e.zip/1.dcm"]
 
 
 def test_a_pattern_says_what_a_case_is_or_shows_the_paths_that_do_not_fit(tmp_path: Path) -> None:
@@ -325,3 +333,15 @@ def test_a_scan_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(scan, "scan_task", whole)
     monkeypatch.setattr(scan.HeaderCache, "__exit__", ends)
     assert run_index(root)["files_read"] == 36
+
+
+def test_image_files_whose_patient_nothing_names_are_told(tmp_path: Path) -> None:
+    """Two studies of one patient would be trained on and judged on at once."""
+    root = tmp_path / "nas"
+    for day in ("0", "1"):
+        (root / "p1" / day).mkdir(parents=True)
+        sitk.WriteImage(tiny_head(1)[0], str(root / "p1" / day / "ct.nii.gz"))
+    assert run_index(root)["without_patient"] == 2
+    told = cvtbatch("index", root, "--center", "B", "--out", tmp_path / "t.csv", "--workers", 0).stdout
+    assert "2 folders and image files without the patient's id: each study counts as a patient of its own" in told
+    assert run_index(root, "--pattern", "{patient}/{study}", "--center", "B", out="n.csv")["without_patient"] == 0

@@ -114,7 +114,7 @@ def test_a_share_that_is_away_is_one_line_and_starts_nothing(tmp_path: Path) -> 
         [*begun, line] = result.stderr.splitlines()
         assert begun == (["reading the manifest"] if command[0] == "extract" else [])
         assert line.startswith("Error: nothing is there of what the manifest names below a folder: mount the share")
-        assert line.endswith("[/no: 5000 cases, first row 1 with '/no/such/share/0/ct']")
+        assert line.endswith("[/no: 5,000 cases, first row 1 with '/no/such/share/0/ct']")
     assert not (tmp_path / "store").exists()
 
 

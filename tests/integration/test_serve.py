@@ -245,3 +245,26 @@ def test_a_study_that_fails_or_is_left_out_does_not_stop_the_others(
     assert (document["kinds"], document["cases"]) == ({"missing_slices": 1, "tie": 1}, 2)
     document = poll(archive, tmp_path, "--retry-failed", code=3)
     assert (document["due"], document["ended"]) == (2, {"failed": 1, "left_out": 1})
+
+
+def test_clinical_values_come_with_the_study_of_whom_the_table_knows(
+    archive: DicomwebServer, tmp_path: Path, head: dict[str, bytes]
+) -> None:
+    patient = pydicom.dcmread(io.BytesIO(next(iter(head.values())))).PatientID
+    table = tmp_path / "clinical.csv"
+    table.write_text("id,age,epilepsy\nsomebody else,50,1\n")
+    values = ("--clinical", table, "--on", "id")
+    poll(archive, tmp_path, *values)
+    assert poll(archive, tmp_path, *values)["ended"] == {"done": 1}
+    [case] = FeatureStore(str(tmp_path / "store")).current("cases").to_pylist()
+    assert (case["age"], case["epilepsy"]) == (None, None)
+    # The row is there when the study grows.
+    table.write_text(f"id,age,epilepsy\nsomebody else,50,1\n{patient},61.5,1\n")
+    del archive.files[list(archive.files)[-1]]
+    poll(archive, tmp_path, *values)
+    assert poll(archive, tmp_path, *values)["ended"] == {"done": 1}
+    [case] = FeatureStore(str(tmp_path / "store")).current("cases").to_pylist()
+    assert (case["age"], case["epilepsy"]) == (61.5, 1)
+    table.write_text("id,age\n1,old\n")
+    result = cvtbatch("serve", *options(archive, tmp_path), "--once", *values)
+    assert (result.returncode, "'old' is not a number" in result.stderr) == (1, True)

@@ -68,6 +68,7 @@ def test_check_warns_of_ids_that_look_like_a_patients_and_does_not_repeat_them(t
     assert result.exit_code == 0
     assert contracts.problems_of(document, "commands/check.json") == []
     found = [tuple(entry[name] for name in ("column", "kind", "first_row", "cases")) for entry in document["warnings"]]
+    assert found.pop() == ("image", "shared_image", 1, 5)
     assert found == [("case_id", "long_number", 2, 1), ("patient", "person_name", 3, 1), ("case_id", "date", 4, 2)]
-    assert result.stderr.count("warning: ") == 3
+    assert result.stderr.count("warning: ") == 4
     assert not any(value in json.dumps(document["warnings"]) for value in ("7654321", "DOE", "19520314"))

@@ -14,6 +14,7 @@ from tests.support.schedule import COMPUTING, WAITING
 LAYERS = [
     ["errors"],
     [
+        "counts",
         "nearest",
         "compiled_code",
         "compiled_arrays",

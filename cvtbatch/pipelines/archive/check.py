@@ -10,8 +10,8 @@ from cvtbatch.file_errors import why
 from cvtbatch.manifest import Survey, survey_manifest
 from cvtbatch.manifest.files import refuse_manifest
 from cvtbatch.pipelines.archive.check_files import Document, Findings, Problem
-from cvtbatch.pipelines.archive.check_ids import IdWarning, check_ids
 from cvtbatch.pipelines.archive.check_needs import Lack, check_needs
+from cvtbatch.pipelines.archive.check_rows import RowWarning, check_rows
 from cvtbatch.pipelines.shared.bundle_warnings import BundleWarning, bundle_warnings
 from cvtbatch.plain_text import FOR_PEOPLE, for_spreadsheet
 from cvtbatch.whole_files import written_whole
@@ -33,7 +33,7 @@ class Preflight:
     """
 
     survey: Survey
-    warnings: tuple[IdWarning, ...]
+    warnings: tuple[RowWarning, ...]
     bundle_warnings: tuple[BundleWarning, ...]
     lacks: tuple[Lack, ...]
 
@@ -89,7 +89,7 @@ def preflight(manifest: Path, bundle: Path | None, reader: str | None) -> Prefli
         FormatError: the bundle is damaged.
     """
     survey = survey_manifest(manifest)
-    warnings = tuple(check_ids(survey.manifest))
+    warnings = tuple(check_rows(survey.manifest))
     if bundle is None:
         return Preflight(survey, warnings, (), ())
     loaded = load_bundle(bundle)

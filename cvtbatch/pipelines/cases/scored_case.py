@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 import pyarrow as pa
 
+from cvtbatch.counts import counted
 from cvtbatch.dlrn.bundle import Bundle
 from cvtbatch.dlrn.clinical_columns import to_number
 from cvtbatch.dlrn.clinical_terms import is_yes_or_no, levels_of, names_of, numbers_among
@@ -117,7 +118,10 @@ def trained_on(bundle: Bundle, how_many: str) -> str:
         how_many: cases, in words, with the event, or of each class.
     """
     told = bundle.description
-    return f"{told.cohort.cases} cases of {', '.join(told.cohort.training_centers)}, {how_many}, outlined by reader {told.primary}"
+    return (
+        f"{counted(told.cohort.cases, 'case')} of {', '.join(told.cohort.training_centers)}, {how_many}, outlined by "
+        f"reader {told.primary}"
+    )
 
 
 def unfit(bundle: Bundle) -> list[str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 
+from cvtbatch.counts import counted
 from cvtbatch.embedding.weights import is_non_commercial
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import CvtbatchError
@@ -109,7 +110,7 @@ class Coordinator:
         summary = self._outlines
         if summary.volumes >= FEW_VOLUMES and not summary.rois:
             self._listeners.on_notice(
-                f"warning: {summary.method} found no hemorrhage in any of {summary.volumes} volumes: look at some of them "
+                f"warning: {summary.method} found no hemorrhage in {counted(summary.volumes, 'volume')}: look at some of them "
                 "(cvtbatch review), and if it is a command, at outline.command.labels"
             )
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from cvtbatch.compiled_code import is_cold
+from cvtbatch.counts import counted
 from cvtbatch.engine import ClusterConfig, LocalWorkers
 from cvtbatch.errors import CvtbatchError
 from cvtbatch.manifest import Manifest
@@ -34,7 +35,7 @@ def first_steps(
         )
         compile_beside()
     if config.workers:
-        words.append(f"starting {config.workers} worker{'s' if config.workers > 1 else ''}")
+        words.append(f"starting {counted(config.workers, 'worker')}")
     return config, tuple(words)
 
 

@@ -16,6 +16,7 @@ from typing import Literal, TextIO
 
 import cvtbatch
 from cvtbatch import contracts
+from cvtbatch.counts import counted
 from cvtbatch.errors import CvtbatchError, InputError
 from cvtbatch.file_errors import why
 from cvtbatch.manifest import Manifest
@@ -87,7 +88,9 @@ class RunReporter:
             state_of: how a case stands, by its row.
         """
         if ending.state == "interrupted" and report.failed > MOST_WHEN_INTERRUPTED:
-            self.on_notice(f"no report of this run is written: {report.failed:,} failures take longer than an end may")
+            self.on_notice(
+                f"no report of this run is written: {counted(report.failed, 'failure')} would take longer than an end may"
+            )
             return None
         try:
             folder = self.folder or log_folder() / self.run_id
@@ -179,7 +182,7 @@ def _facts(report: ExtractReport) -> Iterator[tuple[str, str]]:
     yield "cases worked on", f"{cost.worked_cases:,}, {cost.cases_per_second:.3g} a second"
     hours = cost.core_hours_per_1000_cases
     if hours is not None:
-        workers = f"{cost.workers_most} worker{'s' if cost.workers_most != 1 else ''}"
+        workers = counted(cost.workers_most, "worker")
         yield "core-hours", f"{hours * cost.worked_cases / 1000:.3g} with {workers}"
         yield "core-hours for 1,000 cases", f"{hours:.3g}"
     yield "largest memory of a worker", _megabytes(cost.worker_peak_bytes)

@@ -137,9 +137,9 @@ class CaseRows:
         outlines = self._outlines
         return bool(outlines.by_series.get(series.own_uid) or outlines.files.of(self._root / series.image))
 
-    def place(self, choice: StudyChoice) -> str:
-        """Return where a study lies, as a cell, escapes for what is no text."""
-        return self._path(self._root / choice.place).encode("utf-8", "backslashreplace").decode()
+    def place(self, below_root: str) -> str:
+        """Return where a study or a file lies, as a cell, escapes for what is no text."""
+        return self._path(self._root / below_root).encode("utf-8", "backslashreplace").decode()
 
     def _cells(self, series: ChosenSeries) -> list[Row]:
         cells = {"image": self._cell(self._root / series.image), "series_uid": series.series_uid, REASON: series.reason}

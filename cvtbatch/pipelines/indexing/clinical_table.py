@@ -70,11 +70,12 @@ class ClinicalTable:
         entry = self._entry(center, patient_id)
         return None if entry is None else entry.onset
 
-    def unmatched(self, patients: Iterable[Person]) -> tuple[int, ...]:
+    def unmatched(self, patients: Iterable[Person], *, in_part: bool = False) -> tuple[int, ...]:
         """Return the numbers of the rows that belong to no study, 1 for the first below the header.
 
         Args:
             patients: centre and hospital's id of every study.
+            in_part: whether these are some of many, none of whom the table need know.
 
         Raises:
             InputError: "unpadded_ids": an id of the table is one of a study but for leading zeros; "clinical_table_without_center":
@@ -85,7 +86,7 @@ class ClinicalTable:
         self._require_one_center(people)
         lost = [key for key in self._entries if key not in found]
         self._require_padding(lost, found)
-        if people and len(lost) == len(self._entries):
+        if people and len(lost) == len(self._entries) and not in_part:
             raise self._fits_nothing(people)
         return tuple(sorted(self._entries[key].number for key in lost))
 

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from cvtbatch.counts import counted
+
 _RUNS = re.compile(r"\d+|[^\W\d_]+|.", re.DOTALL)
 
 
@@ -25,7 +27,7 @@ def _shape_of_run(run: str) -> str:
     if not run[0].isalnum():
         return repr(run)
     what = "digit" if run[0].isdigit() else "letter"
-    return f"{len(run)} {what}{'s' if len(run) > 1 else ''}"
+    return counted(len(run), what)
 
 
 def without_zeros(number: str) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cvtbatch import engine
+from cvtbatch.counts import counted
 from cvtbatch.engine import Cluster
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.source_files import is_folder
@@ -49,7 +50,8 @@ class IndexOptions:
         map_path: of the pseudonym map; by default the user's own.
         clinical: table of clinical values, and its column of patient ids.
         first_after_onset: whether of a patient's studies the first after the onset alone is taken.
-        leave_ties: whether studies with a tie are left out: nobody is there who would decide.
+        is_batch: whether these are some studies of many, and nobody is there: those with a tie are left out, and the clinical table
+            may know none of them.
     """
 
     pattern: str | None = None
@@ -60,7 +62,7 @@ class IndexOptions:
     map_path: Path | None = None
     clinical: tuple[Path, str] | None = None
     first_after_onset: bool = False
-    leave_ties: bool = False
+    is_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +152,13 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         found = list(_chosen(studies, options, cluster, show))
         files = list(studies.other_files())
         apart = [path for path, covered in files if not covered]
-        found += choose_images(root, apart, prepared.pattern, options.center)
+        of_files = list(choose_images(root, apart, prepared.pattern, options.center))
+        found += of_files
         if not found and not prepared.there.rows:
             raise _no_studies(prepared, count)
         # Refuses a table whose ids are not the studies', before anything is written.
-        unmatched = clinical.unmatched(choice.key[:2] for choice in found) if clinical else ()
+        people = [choice.key[:2] for choice in found]
+        unmatched = clinical.unmatched(people, in_part=options.is_batch) if clinical else ()
         outlines = Outlines(
             outlines_by_series(studies.packed_outlines()),
             MaskFiles((path for path, _ in files), root, studies.areas),
@@ -163,15 +167,17 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         )
         rows = CaseRows(root, prepared.archive, prepared.out, prepared.pseudonyms, clinical, outlines)
         found = [rows.settled(choice) for choice in found]
-        if options.leave_ties:
+        if options.is_batch:
             found = [replace(one, series=(), reason=_TIED) if one.state == TIE else one for one in found]
         taken, onset_unknown = _taken(found, left_out, clinical if options.first_after_onset else None)
+        left_out.files = tuple(studies.refused_files())
         update, states = _write(prepared, cache, rows, taken, left_out)
     return IndexReport(
         seconds=round(time.monotonic() - started, 3),
         files=count.found,
         files_read=count.read,
         unreadable=dict(studies.refused),
+        unreadable_files=tuple(rows.place(file.path) for file in left_out.files),
         studies=len(found),
         chosen=states[CHOSEN],
         ties=states[TIE],
@@ -187,7 +193,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         other_ids=update.other_ids,
         outlines=rows.filled,
         unclear_outlines=rows.unclear,
-        without_patient=rule.without_patient,
+        without_patient=rule.without_patient + sum(not choice.key.patient_id for choice in of_files),
         without_study=rule.without_study,
         misfits=tuple(rule.misfits),
         onset_unknown=onset_unknown,
@@ -197,7 +203,7 @@ def index(prepared: Preparation, cluster: Cluster, show: Show) -> IndexReport:
         clinical_differing=update.differing,
         clinical_not_taken=clinical.not_taken if clinical else (),
         map_path=str(map_path(options)),
-        left_out_path=str(LeftOut.path(prepared.out)) if left_out.counts() else "",
+        left_out_path=str(LeftOut.path(prepared.out)) if left_out else "",
     )
 
 
@@ -206,8 +212,8 @@ def _no_studies(prepared: Preparation, count: ScanCount) -> InputError:
         return InputError("no_studies", "the archive has no CT of a study that is wanted: widen the selection")
     return InputError(
         "no_studies",
-        f"there is no study below the folder: none of its {count.found:,} files is a CT in DICOM, NIfTI, NRRD or MetaImage; name "
-        "the folder that holds the images",
+        f"there is no study below the folder: no CT in DICOM, NIfTI, NRRD or MetaImage among its {counted(count.found, 'file')}"
+        f"{f', of which {count.refused:,} cannot be read' if count.refused else ''}; name the folder that holds the images",
         str(prepared.root),
     )
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 Document = dict[str, object]
 # What may not be shared: paths, ids of a hospital's table, and names of folders.
-_PRIVATE = ("map_path", "left_out_path", "misfits")
+_PRIVATE = ("map_path", "left_out_path", "misfits", "unreadable_files")
 # Kinds of failure that mean that a study has no head CT, rather than one that cannot be read.
 _WITHOUT_CT = frozenset({"no_ct_series", "not_hounsfield"})
 
@@ -16,6 +16,7 @@ class IndexReport:
     Attributes:
         files, files_read: that were found, and of which the header was read in this run.
         unreadable: files, by kind.
+        unreadable_files: as seen from the manifest.
         chosen, ties: studies by what was chosen in this run.
         standing_ties: cases that the manifest now has several series of.
         left_out: studies without a row, by state.
@@ -25,7 +26,8 @@ class IndexReport:
         taken_out: cases that a person took out of the manifest.
         other_ids: studies whose rows stand under other ids than this run gives them.
         outlines, unclear_outlines: series whose outline was filled in, and of which it cannot be told.
-        without_patient, without_study: folders, a study's part in each, whose objects have no such id.
+        without_patient, without_study: folders, a study's part in each, whose objects have no such id; studies of image files whose
+            patient neither a pattern nor BIDS names are among the former.
         misfits: folders with CT images that the pattern does not fit.
         onset_unknown: studies that were kept since they cannot be compared with an onset.
         clinical_unmatched: rows of the clinical table that fit no study.
@@ -38,6 +40,7 @@ class IndexReport:
     files: int
     files_read: int
     unreadable: dict[str, int]
+    unreadable_files: tuple[str, ...]
     studies: int
     chosen: int
     ties: int

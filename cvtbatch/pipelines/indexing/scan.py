@@ -167,11 +167,13 @@ def refused_file(path: str, file: FileLook, error: InputError) -> ScannedFile:
     return ScannedFile(ListedFile(path, True, error=error), file.size, file.mtime_ns, Identity())
 
 
-def _refusal_of(file: ListedFile) -> str | None:
-    """Return the kind for which a file that may be a slice cannot be read."""
+def refusal_of(file: ListedFile) -> InputError | None:
+    """Return why a file that may be a slice cannot be read."""
     if file.error is not None:
-        return None if is_other_object(file.class_uid) else file.error.kind
-    return "unreadable_file" if not file.is_dicom and has_dicom_suffix(file.name) else None
+        return None if is_other_object(file.class_uid) else file.error
+    if file.is_dicom or not has_dicom_suffix(file.name):
+        return None
+    return InputError("unreadable_file", "a file that is called as DICOM files are is none: damaged, or another file")
 
 
 def to_parts(files: Iterable[ScannedFile], task: ScanTask) -> tuple[Part, ...]:
@@ -185,7 +187,7 @@ def to_parts(files: Iterable[ScannedFile], task: ScanTask) -> tuple[Part, ...]:
         groups.setdefault(key, []).append(file)
     parts = []
     for key, group in groups.items():
-        refused = Counter(kind for file in group if (kind := _refusal_of(file.listed)) is not None)
+        refused = Counter(error.kind for file in group if (error := refusal_of(file.listed)) is not None)
         series = Counter(header.series_uid for file in group for header in file.listed.headers)
         outlines = sum(file.outline is not None for file in group)
         patient_id, study_uid = key or (None, None)

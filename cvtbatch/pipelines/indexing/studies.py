@@ -8,6 +8,8 @@ from pathlib import Path
 from cvtbatch.ingest.scanned_files import unpack
 from cvtbatch.pipelines.indexing.folder_tree import FolderTree, PackedFiles
 from cvtbatch.pipelines.indexing.header_cache import HeaderCache
+from cvtbatch.pipelines.indexing.left_out import UnreadFile
+from cvtbatch.pipelines.indexing.scan import refusal_of
 from cvtbatch.pipelines.indexing.study_choice import ChoiceOptions, StudyTask, common_folder
 from cvtbatch.pipelines.indexing.study_key import StudyKey, StudyRule
 
@@ -30,6 +32,7 @@ class Studies:
         self.refused: Counter[str] = Counter()
         self.areas: set[str] = set()
         self.outlines: list[tuple[int, int]] = []
+        self._refused_parts: list[tuple[int, int]] = []
         self._rest: dict[int, list[int]] = {}
         series: dict[int, Counter[str]] = {}
         self._parts: dict[StudyKey, list[tuple[int, int]]] = {}
@@ -37,6 +40,8 @@ class Studies:
         self.tree = FolderTree(root, cache, self._rest, series)
         for folder, part, found in cache.parts():
             self.refused.update(found.refused)
+            if found.refused:
+                self._refused_parts.append((folder, part))
             if found.patient_id is None or found.study_uid is None:
                 self._rest.setdefault(folder, []).append(part)
                 continue
@@ -74,6 +79,14 @@ class Studies:
         for folder, part in self.outlines:
             yield from self.tree.packed(folder, [part])
 
+    def refused_files(self) -> Iterator[UnreadFile]:
+        """Yield the files that cannot be read, by folder."""
+        for folder, part in self._refused_parts:
+            for packed in self.tree.packed(folder, [part]):
+                for file in unpack(packed.packed, packed.prefix):
+                    if (error := refusal_of(file.listed)) is not None:
+                        yield UnreadFile(self._below_root(packed.folder, file.listed.name), error.kind, error.message)
+
     def other_files(self) -> Iterator[tuple[Path, bool]]:
         """Yield the files that are no DICOM, and whether each lies in a folder of a study that `tasks` has yielded."""
         for folder, parts in self._rest.items():
@@ -84,6 +97,10 @@ class Studies:
                 for file in unpack(part.packed, part.prefix):
                     if file.listed.content is not None:
                         yield Path(file.listed.name), covered
+
+    def _below_root(self, folder: str, name: str) -> str:
+        """Return a file's path; a member of a packed archive, which is no folder, is called by its number and name there."""
+        return name if Path(name).is_absolute() else f"{folder}/{name.partition(':')[2]}"
 
     def _covers(self, folder: str) -> bool:
         while folder and folder not in self.areas:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cvtbatch
+from cvtbatch.counts import counted
 from cvtbatch.pipelines.serving.memory import Became, State
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Round:
     def __str__(self) -> str:
         ended = ", ".join(f"{self.ended[state]} {state.replace('_', ' ')}" for state in ENDS if self.ended[state])
         waiting = f"{self.fresh} new or grown, until the next poll finds them unchanged"
-        return f"{self.studies} studies: {waiting}; {self.due} due{f': {ended}' if ended else ''}"
+        return f"{counted(self.studies, 'study', 'studies')}: {waiting}; {self.due} due{f': {ended}' if ended else ''}"
 
     def to_document(self) -> dict[str, object]:
         """Return the JSON document of `cvtbatch serve --json`, one a poll."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cvtbatch.counts import counted
 from cvtbatch.pipelines.serving.arrivals import Arrival
 from cvtbatch.store import FeatureStore
 
@@ -29,8 +30,8 @@ class Became:
 
     def __str__(self) -> str:
         why = f" ({self.kind})" if self.kind else ""
-        sent = f", {self.sent} objects sent" if self.sent else ""
-        return f"{self.state.replace('_', ' ')}{why}, {self.cases} case{'' if self.cases == 1 else 's'}{sent}"
+        sent = f", {counted(self.sent, 'object')} sent" if self.sent else ""
+        return f"{self.state.replace('_', ' ')}{why}, {counted(self.cases, 'case')}{sent}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.source import open_source
 from cvtbatch.pipelines.extraction.prometheus import published
+from cvtbatch.pipelines.indexing.clinical_table import read_clinical_table
 from cvtbatch.pipelines.serving.arrivals import Arrival, list_arrivals
 from cvtbatch.pipelines.serving.batch_work import BatchWork, Told
 from cvtbatch.pipelines.serving.figures import Figures, Round
@@ -100,10 +101,13 @@ def serve(
 
     Raises:
         InputError: the store is watched already, or the spool is in use; of an archive that has never answered, why; pseudonyms
-            cannot be given.
+            cannot be given; the clinical table cannot be read, now or for a later batch.
+        ProblemsError: values of the clinical table are wrong.
         UnavailableError: an archive is away, of one poll alone.
         StorageError, ResourceError: the store or the workers gave out; what was committed stays.
     """
+    if settings.index.clinical is not None:
+        read_clinical_table(*settings.index.clinical)
     store = FeatureStore.open_for_writing(settings.store_url)
     uid_key = load_uid_key()
     run_id = make_run_id(datetime.datetime.now(datetime.UTC))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError, UnavailableError
 from cvtbatch.pacs.archive import REFUSED, Archive, Series
 from cvtbatch.pacs.instances import DAMAGED_INSTANCE, read_instance
@@ -83,7 +84,7 @@ def _short(series: Series, listed: Sequence[str]) -> InputError | None:
     if series.instances is None or len(listed) >= series.instances:
         return None
     return InputError(
-        REFUSED, f"the archive lists {len(listed)} instances of the series, and counts {series.instances}"
+        REFUSED, f"the archive lists {counted(len(listed), 'instance')} of the series, and counts {series.instances}"
     )
 
 
@@ -131,7 +132,7 @@ class _SeriesPull:
             if not whole or error.kind != REFUSED:
                 raise
         if self._missing:
-            raise away(f"{len(self._missing)} of {self._count} instances did not come")
+            raise away(f"{len(self._missing):,} of {counted(self._count, 'instance')} did not come")
 
     @property
     def _count(self) -> int:

@@ -113,7 +113,7 @@ TYPED = [
     (
         "index empty --center C --out i.csv --map m.csv --workers 0",
         1,
-        ["no study below the folder", "none of its 1 files is a CT"],
+        ["no study below the folder", "among its 1 file;"],
     ),
     (
         "index images --center C --out i.csv --map m.csv --clinical a.csv --on id --workers 0",

@@ -53,6 +53,17 @@ MANIFESTS: Mapping[str, tuple[Callable[[Rows], None], int, list[str]]] = {
         ["'2d' is not a number: write it without a unit (hours from onset to CT)"],
     ),
     "comma": (_changed(age="65,5"), 3, ["row 1, column age: '65,5' is not a number: write 65.5", "3 can be read"]),
+    "thousands": (
+        _changed(onset_to_ct_h="1,234"),
+        3,
+        ["'1,234' is not a number: write it without commas", "3 can be read"],
+    ),
+    "rounded id": (
+        _changed(patient="1.23457E+11"),
+        3,
+        ["row 1, column patient: '1.23457E+11' is a long number of which a program has lost digits", "3 can be read"],
+    ),
+    "an id with an exponent of no spreadsheet's": (_changed(patient="2E5"), 0, ["4 can be read"]),
     "swapped": (
         lambda rows: rows[0].update(image=rows[0]["mask"], mask=rows[0]["image"]),
         3,

@@ -12,9 +12,7 @@ from cvtbatch.ingest.acquisition import (
     known_manufacturer,
     known_model,
     known_position,
-    names_contrast,
 )
-from cvtbatch.ingest.dicom_headers import hints_at_contrast
 from tests.support.outside_data import outside
 from tests.support.series import case, change, refused, write
 
@@ -71,79 +69,6 @@ def test_image_types_and_positions() -> None:
     assert known_image_type(["ORIGINAL", "PRIMARY", "MUELLER", "AXIAL"]) == "ORIGINAL/PRIMARY/AXIAL"
     assert known_image_type(["MUELLER"]) is None
     assert (known_position("FFS"), known_position("MUELLER"), known_position(None)) == ("FFS", None, None)
-
-
-@pytest.mark.parametrize("text", ["IOMERON 350", "80ml Ultravist", "IV CONTRAST", "Jod", "ORAL & IV"])
-def test_agents(text: str) -> None:
-    assert names_contrast(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "NONE",
-        "None",
-        "no",
-        "N/A",
-        "WITHOUT CONTRAST",
-        "w/o",
-        "ohne KM",
-        "nativ",
-        "NON CONTRAST",
-        "NON-CONTRAST",
-        "kein",
-        "keines",
-        "o. KM",
-        "nil",
-        "not given",
-        "0 ml",
-        "sin contraste",
-        "N.A.",
-        "no IV contrast",
-    ],
-)
-def test_words_for_no_agent(text: str) -> None:
-    assert not names_contrast(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
-        *(
-            (text, True)
-            for text in (
-                "CTA HEAD",
-                "CTA_Hals 0.75",
-                "Kopf mit KM",
-                "CTV",
-                "mit und ohne KM",
-                "post-contrast",
-                "HEAD C+",
-            )
-        ),
-        *(
-            (text, True)
-            for text in ("vor und nach KM", "nativ ohne KM + CTA", "CT venography", "NO. CTA", "PRE POST CONTRAST")
-        ),
-        *((text, True) for text in ("mit u. ohne KM", "m.u.o. KM", "mit, ohne KM", "mit-ohne KM", "W/O WITH CONTRAST")),
-        *(
-            (text, None)
-            for text in (
-                "Kopf nativ",
-                "Kopf ohne KM",
-                "Kopf_ohne_KM",
-                "o. KM",
-                "vor KM",
-                "non-CTA",
-                "WITHOUT CONTRAST",
-                "nativ/ohne KM",
-            )
-        ),
-    ],
-)
-def test_descriptions_that_hint_at_contrast(text: str, hint: bool | None) -> None:
-    assert hints_at_contrast(None, False, (text,), ()) is hint
 
 
 TEXT_VRS = {"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"}

@@ -32,6 +32,14 @@ def pack(folder: Path, archive: Path) -> Path:
     return archive
 
 
+def test_a_folder_that_holds_an_archive_is_told_how_to_name_it(tmp_path: Path) -> None:
+    write(tmp_path / "s")
+    (tmp_path / "packed").mkdir()
+    pack(tmp_path / "s", tmp_path / "packed" / "s.zip")
+    error = refused(tmp_path / "packed")
+    assert (error.kind, "an archive is named by its file" in error.message) == ("no_ct_series", True)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_archive_is_read_as_its_folder(tmp_path: Path, suffix: str) -> None:
     hu = write(tmp_path / "s" / "a" / "b")

@@ -262,6 +262,11 @@ def test_coordinates_that_are_none(tmp_path: Path) -> None:
     assert changed(text, 5) == "bad_contour"
     assert changed(b"\\".join(numbers[:-1])) == "bad_contour"
     assert changed(b"\\".join(numbers[:-1]), None) == "bad_contour"
+    dataset = pydicom.dcmread(path)
+    for offset, kind in (([0, 0, 0], None), ([0, 0, 2.5], "bad_contour")):
+        dataset.ROIContourSequence[0].ContourSequence[0].ContourOffsetVector = offset
+        dataset.save_as(tmp_path / "offset.dcm")
+        assert read(tmp_path / "offset.dcm") if kind is None else refused(tmp_path / "offset.dcm").kind == kind
 
 
 @pytest.mark.parametrize(("explicit", "turns"), [(False, 101), (True, 1001)])

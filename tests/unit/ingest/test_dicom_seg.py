@@ -282,3 +282,21 @@ def test_the_only_object_of_a_folder(tmp_path: Path, drawn: Ball, slices: list[p
     assert np.array_equal(read_mask(roi(folder), lambda: image).voxels_zyx, drawn.mask())
     shutil.copy(path, folder / "again.dcm")
     assert refused(folder, image).kind == "several_mask_objects"
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_frames_of_one_segment_and_place_must_be_equal(tmp_path: Path, equal: bool) -> None:
+    """As of two times: both together were read as one outline."""
+    drawn = ball()
+    later = drawn.mask() if equal else np.roll(drawn.mask(), 3, axis=2)
+    slices = series(tmp_path / "ct", drawn)
+    path = write_seg(tmp_path / "seg.dcm", slices, np.stack([drawn.mask(), later], axis=-1), ("clot", "later"))
+    dataset = pydicom.dcmread(path)
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber = 1
+    dataset.save_as(path)
+    if equal:
+        assert np.array_equal(read(path, drawn.stack, label=1).voxels_zyx, drawn.mask())
+    else:
+        error = refused(path, slices_of(drawn.stack), label=1)
+        assert (error.kind, "that differ lie at one place" in error.message) == ("unreadable_file", True)

@@ -143,13 +143,13 @@ def test_four_dimensions_with_one_frame_and_nifti_2(tmp_path: Path) -> None:
     assert point(tmp_path / "b.nii", 1, 2, 3) == pytest.approx(point(path, 1, 2, 3), abs=1e-5)
 
 
-@pytest.mark.parametrize(("slope", "intercept"), [(1.0, -1024.0), (0.5, -1000.0), (np.nan, 0.0), (0.0, 7.0)])
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, -1024.0), (0.75, -500.0), (np.nan, 0.0), (0.0, 7.0)])
 def test_scaling(tmp_path: Path, slope: float, intercept: float) -> None:
     stored = (HU + 1024).astype(np.uint16) if slope == 1 else HU
     values = read_volume(
         case(nifti1(tmp_path / "a.nii", stored, 512 if slope == 1 else 4, scl_slope=slope, scl_inter=intercept))
     ).hu_zyx
-    expected = HU if slope != 0.5 else np.maximum(HU * 0.5 - 1000, -1024)
+    expected = HU if slope != 0.75 else np.maximum(HU * 0.75 - 500, -1024)
     assert np.allclose(values, expected, atol=1e-4)
 
 
@@ -248,6 +248,7 @@ def test_metaimage_axes_stand_one_after_another(tmp_path: Path, names: tuple[str
             "unreadable_file",
         ),
         ("ElementSpacing = 0 0.5 5\nOffset = 0 0 0\nDimSize = 6 5 4", "unreadable_file"),
+        ("HeaderSize = 10\nElementSpacing = 0.5 0.5 5\nOffset = 0 0 0\nDimSize = 6 5 4", "unreadable_file"),
         ("ElementSpacing = 0.5 0.5 5\nDimSize = 65535 65535 65535", "too_large"),
         ("ElementSpacing = 0.5 0.5 5\nDimSize = 6 5 400", "unreadable_file"),
         ("ElementSpacing = 0.5 0.5 5\nOffset = 0 0 0\nDistanceUnits = parsec\nDimSize = 6 5 4", "bad_geometry"),

@@ -100,7 +100,7 @@ def test_a_label_map_scaled_by_its_header(tmp_path: Path, labels: np.ndarray) ->
         (np.repeat([0, 0.5, 1], 128), r"2 values beside 0, such as 0.5, 1; .*probability map"),
         (np.repeat([0, 0.5, 2.5], 128), r"2 values beside 0, such as 0.5, 2.5; .*interpolated"),
         (np.repeat([0, 1.0, np.inf], 128), r"such as 1, inf; "),
-        (np.repeat([0, np.inf, 0], 128), r"1 values beside 0, such as inf; "),
+        (np.repeat([0, np.inf, 0], 128), r"1 value beside 0, such as inf; "),
     ],
 )
 def test_what_is_no_label_map_is_refused_with_its_values(tmp_path: Path, values: np.ndarray, evidence: str) -> None:

@@ -21,6 +21,7 @@ NAMES = (
     "file/below.nii",
     "loop",
     "nowhere",
+    "images\\ct.nii.gz",
 )
 
 
@@ -45,5 +46,6 @@ def test_a_source_that_is_not_there_is_a_missing_file(tmp_path: Path, name: str)
             f"there is no file or folder at the path in column {column}",
         )
         assert str(tmp_path) not in error.message
+        assert ("write /" in error.message) is ("\\" in name)
         link = ", a link that leads nowhere" if name in {"loop", "nowhere"} else ""
         assert error.private == f"{path}{link}"

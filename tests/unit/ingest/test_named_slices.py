@@ -1,5 +1,6 @@
 """Outlines that lie far from the slice that they name themselves contradict themselves, and are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,24 @@ def test_rt_utils_contours_of_a_tilted_series() -> None:
     slices = ImageSlices.of(read_volume(case(outside("cases/ge"))))
     error = refused(outside("cases/ge_rt_utils.dcm"), slices)
     assert (error.kind, "17.4 mm" in error.message) == ("mask_off_named_slice", True)
+
+
+@pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
+def test_an_outline_that_names_other_images_is_flagged_where_nothing_ties_it_to_these(
+    tmp_path: Path, kind: str
+) -> None:
+    """On slices at the same places, as heads on one scanner often are: it may be another patient's."""
+    drawn, other = ball(), "1.2.77"
+
+    def write(series: str) -> Path:
+        if kind == "SEG":
+            return write_seg(tmp_path / "mask.dcm", ct_slices(drawn.stack, series, 4.0), drawn.mask())
+        contours = [("CLOSED_PLANAR", points) for points in drawn.circles()]
+        return write_structure_set(tmp_path / "mask.dcm", {"clot": contours}, FRAME_OF_REFERENCE, series)
+
+    known = image_of(drawn.stack, 4.0)
+    unknown = replace(known, frame_of_reference_uid=None)
+    assert read(write(other), unknown).flags == ("other_slices",)
+    assert read(write(other), known).flags == ()
+    assert read(write(other), replace(unknown, series_uid=None)).flags == ()
+    assert read(write(SERIES), unknown).flags == ()

@@ -161,9 +161,13 @@ def test_contrast_in_some_slices_is_a_hint_and_kernels_of_one_class_decide(tmp_p
 
 
 def _join(folder: Path, other: Path) -> None:
-    """Give the slices of another folder the SeriesInstanceUID of the first."""
-    uid = pydicom.dcmread(folder / "0001.dcm").SeriesInstanceUID
-    change(other, lambda dataset: setattr(dataset, "SeriesInstanceUID", uid))
+    """Give the slices of another folder the series and the study of the first."""
+    first = pydicom.dcmread(folder / "0001.dcm")
+
+    def edit(dataset: pydicom.Dataset) -> None:
+        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = first.SeriesInstanceUID, first.StudyInstanceUID
+
+    change(other, edit)
 
 
 def test_a_scout_under_the_series_own_uid_is_left_out(tmp_path: Path) -> None:
@@ -197,7 +201,12 @@ def test_original_and_derived_under_one_uid_are_told_apart(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "tags", [{"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}, {"FrameOfReferenceUID": "1.2.826.0.1.9"}]
+    "tags",
+    [
+        {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]},
+        {"FrameOfReferenceUID": "1.2.826.0.1.9"},
+        {"StudyInstanceUID": "1.2.826.0.1.9"},
+    ],
 )
 @pytest.mark.parametrize("places", [[18, 19], [9]])
 def test_slices_that_continue_or_complete_a_series_but_differ_are_refused(
@@ -206,7 +215,18 @@ def test_slices_that_continue_or_complete_a_series_but_differ_are_refused(
     """Left out, they would shorten the head without a word, or be made up where gaps are allowed."""
     write(tmp_path / "s", (*HEAD, 5.0, 5.0))
     change(tmp_path / "s", lambda dataset: [setattr(dataset, tag, value) for tag, value in tags.items()], only=places)
-    assert refused(tmp_path / "s", allow_gaps=True).kind == "mixed_series"
+    error = refused(tmp_path / "s", allow_gaps=True)
+    assert (error.kind, error.private.count(".dcm")) == ("mixed_series", len(places))
+    assert f"with another {next(iter(tags))}" in error.message
+    assert "a folder of its own" in error.message
+
+
+def test_a_study_of_its_own_for_each_slice_tells_nothing(tmp_path: Path) -> None:
+    hu = write(tmp_path / "s", HEAD)
+    change(
+        tmp_path / "s", lambda dataset: setattr(dataset, "StudyInstanceUID", f"1.2.826.0.1.9.{dataset.InstanceNumber}")
+    )
+    assert np.array_equal(read_volume(case(tmp_path / "s")).hu_zyx, hu)
 
 
 @pytest.mark.parametrize("places", [range(35, 70), range(3, 70, 6)], ids=["a half", "every sixth"])

@@ -20,6 +20,9 @@ MAPS = {
     "time to maximum": {"ImageType": [*DERIVED, "RAPID_TMAX"]},
     "perfusion": {"ImageType": [*DERIVED, "PERFUSION"], "RescaleType": "US"},
     "material": {"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "MAT_SPECIFIC"]},
+    "projection": {"ImageType": [*DERIVED, "CSA MIP"], "RescaleType": "HU"},
+    "projection by the standard": {"ImageType": [*DERIVED, "MAX_IP"]},
+    "difference": {"ImageType": [*DERIVED, "SUBTRACTION"]},
 }
 
 
@@ -57,6 +60,8 @@ CT = {
     "no unit in words": {"RescaleType": "None"},
     "slices of a perfusion scan": {"ImageType": ["ORIGINAL", "PRIMARY", "PERFUSION", "NONE"], "RescaleType": ""},
     "mean of a perfusion scan": {"ImageType": [*DERIVED, "PERFUSION", "AVERAGE"], "RescaleType": "HU"},
+    "mean of slices": {"ImageType": [*DERIVED, "AVERAGE"]},
+    "reformat": {"ImageType": [*DERIVED, "CSA MPR"]},
     "one energy": {"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "VMI"]},
 }
 

@@ -137,6 +137,17 @@ def test_uneven_rows_and_an_empty_body_are_said(folder: Path) -> None:
         read_manifest(folder / "m.csv")
 
 
+def test_ids_of_parquet_that_are_no_text(folder: Path) -> None:
+    """pandas makes floats of whole numbers where one is missing: of 17 digits, two ids are one number."""
+    columns = {"center": [b"A"] * 2, "case_id": ["1", "2"], "image": ["ct.nii.gz"] * 2, "patient": [12.0, None]}
+    pq.write_table(pa.table(columns), folder / "m.parquet")
+    found = [(case.center, case.clinical_values()["patient"]) for case in read_manifest(folder / "m.parquet")]
+    assert found == [("A", "12"), ("A", "2")]
+    pq.write_table(pa.table({**columns, "patient": [12345678901234567.0, None]}), folder / "m.parquet")
+    with pytest.raises(ProblemsError, match=r"row 1, column patient: .* a program has lost digits"):
+        read_manifest(folder / "m.parquet")
+
+
 def test_what_is_no_parquet_or_no_file_is_said(folder: Path) -> None:
     (folder / "m.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(InputError) as raised:

@@ -23,7 +23,7 @@ from cvtbatch.pacs.retries import Retries
 from cvtbatch.pacs.storage_scp import Arrivals, storage_scp
 from tests.support.ports import free_port
 
-MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+VERIFICATION, MOVE = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.2"
 SERIES = Series("1.2", "1.2.3")
 
 
@@ -84,11 +84,13 @@ def test_only_what_is_waited_for_is_taken() -> None:
 
     entity = AE("SENDER")
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    entity.add_requested_context(VERIFICATION)
     with storage_scp("CVTBATCH", port) as arrivals:
         with pytest.raises(InputError, match="cannot be listened on"), storage_scp("CVTBATCH", port):
             pass
         assert not entity.associate("127.0.0.1", port, ae_title="OTHER").is_established
         association = entity.associate("127.0.0.1", port, ae_title="CVTBATCH")
+        assert association.send_c_echo().Status == 0
         assert association.send_c_store(sent).Status == 0x0124
         with arrivals.expecting([str(sent.SOPInstanceUID)], taken.append) as delivery:
             assert association.send_c_store(sent).Status == 0

@@ -32,6 +32,52 @@ def test_check_tells_the_choice_of_every_case(tmp_path: Path) -> None:
     assert "2 cases: 1 can be read, 1 cannot" in shown
 
 
+def test_check_names_rows_whose_ids_differ_by_spelling_alone(tmp_path: Path) -> None:
+    write(tmp_path / "ct", HEAD, "head")
+    ids = [("a1", "P-1"), ("A1", "p-1"), ("b", ""), ("b 1", "p-1"), ("c", "M\u00fc"), ("d", "Mu\u0308"), ("a-1", "P1")]
+    rows = [
+        {"center": "A", "case_id": case_id, "patient": patient, "image": f"ct{number}"}
+        for number, (case_id, patient) in enumerate(ids)
+    ]
+    rows.append({"center": "B", "case_id": "a1", "patient": "P-1", "image": "ct"})
+    result = CliRunner().invoke(
+        cli, ["check", str(write_rows(tmp_path / "manifest.csv", rows)), "--json", "--workers", "0"]
+    )
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/check.json") == []
+    cases, patients = document["warnings"]
+    assert (cases["column"], cases["kind"], cases["first_row"], cases["cases"]) == ("case_id", "twin_ids", 1, 2)
+    assert "those of rows 1 and 2 differ by capitals" in cases["message"]
+    assert (patients["column"], patients["kind"], patients["cases"]) == ("patient", "twin_ids", 4)
+    assert "those of rows 1 and 2, 5 and 6 differ" in patients["message"]
+
+
+def test_check_names_rows_that_share_an_image_or_an_outline(tmp_path: Path) -> None:
+    """Not those of one case: its readers have one image, and labels of a file are outlines of their own."""
+    write(tmp_path / "ct", HEAD, "head")
+    told = [
+        ("1", "ct", "m", 1, "A"),
+        ("1", "ct", "m", 2, "B"),
+        ("2", "ct2", "n", None, "A"),
+        ("2", "ct2", "n", None, "B"),
+    ]
+    told += [("3", "ct", "m", 3, "A"), ("4", "ct4", "m", 1, "A")]
+    names = ("case_id", "image", "mask", "mask_label", "reader")
+    rows = [{"center": "A", **dict(zip(names, row, strict=True))} for row in told]
+    result = CliRunner().invoke(
+        cli, ["check", str(write_rows(tmp_path / "manifest.csv", rows)), "--json", "--workers", "0"]
+    )
+    document = json.loads(result.stdout)
+    assert contracts.problems_of(document, "commands/check.json") == []
+    images, masks = document["warnings"]
+    assert (images["kind"], images["first_row"], "rows 1 and 5 are one" in images["message"]) == (
+        "shared_image",
+        1,
+        True,
+    )
+    assert (masks["kind"], "rows 1 and 6, 3 and 4 are one outline" in masks["message"]) == ("shared_mask", True)
+
+
 def test_check_names_centres_that_are_spelled_in_several_ways(tmp_path: Path) -> None:
     write(tmp_path / "ct", HEAD, "head")
     names = ["K\u00f6ln", "Bonn", unicodedata.normalize("NFD", "K\u00f6ln"), "K\u00f6ln", "k\u00f6ln "]
@@ -42,8 +88,8 @@ def test_check_names_centres_that_are_spelled_in_several_ways(tmp_path: Path) ->
     assert result.exit_code == 0, result.exception
     document = json.loads(result.stdout)
     assert contracts.problems_of(document, "commands/check.json") == []
-    (warning,) = document["warnings"]
-    assert (warning["column"], warning["kind"]) == ("center", "twin_centers")
+    warning, shared = document["warnings"]
+    assert (warning["column"], warning["kind"], shared["kind"]) == ("center", "twin_centers", "shared_image")
     assert (warning["first_row"], warning["cases"]) == (1, 4)
     for name, cases, row in (("K\\xf6ln", "2 cases", 1), ("Ko\\u0308ln", "1 case", 3), ("k\\xf6ln", "1 case", 5)):
         assert f"('{name}') ({cases}, first: row {row})" in warning["message"]
