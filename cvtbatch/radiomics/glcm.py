@@ -195,14 +195,10 @@ def _lay_terms(
     """
     n_angles, n = len(pairs), len(level)
     by_angle, means = empty((n_angles, n, n), np.float64), zeros((2, n_angles), np.float64)
-    terms = zeros(2 * (n + 1) * n * n_angles, np.float64)
-    size = n * n * n_angles
-    p, independent = terms[:size].reshape(n, n, n_angles), terms[size : 2 * size].reshape(n, n, n_angles)
-    px = terms[2 * size : 2 * size + n * n_angles].reshape(n, n_angles)
-    py = terms[2 * size + n * n_angles :].reshape(n, n_angles)
-    complete = True
+    terms, complete = zeros(2 * (n + 1) * n * n_angles, np.float64), True
+    independent, first, second = n * n * n_angles, 2 * n * n * n_angles, (2 * n + 1) * n * n_angles
     for a in range(n_angles):
-        total = np.int64(0)
+        total = 0
         for i in range(n):
             for j in range(n):
                 total += pairs[a, i, j]
@@ -211,19 +207,19 @@ def _lay_terms(
         for i in range(n):
             for j in range(n):
                 count = pairs[a, j, i] + (pairs[a, i, j] if symmetrical else 0)
-                by_angle[a, i, j] = p[i, j, a] = count / total
-    for i in range(n):
-        for j in range(n):
-            first, second = (j, i) if turned else (i, j)
-            for a in range(n_angles):
-                px[i, a] += p[i, j, a]
-                py[j, a] += p[i, j, a]
-                means[0, a] += level[first] * p[first, second, a]
-                means[1, a] += level[second] * p[first, second, a]
-    for i in range(n):
-        for j in range(n):
-            for a in range(n_angles):
-                independent[i, j, a] = px[i, a] * py[j, a]
+                p = count / total
+                by_angle[a, i, j] = p
+                terms[(i * n + j) * n_angles + a] = p
+                terms[first + i * n_angles + a] += p
+                terms[second + j * n_angles + a] += p
+        for k in range(n):
+            for m in range(n):
+                i, j = (m, k) if turned else (k, m)
+                means[0, a] += level[i] * by_angle[a, i, j]
+                means[1, a] += level[j] * by_angle[a, i, j]
+                terms[independent + (k * n + m) * n_angles + a] = (
+                    terms[first + k * n_angles + a] * terms[second + m * n_angles + a]
+                )
     return by_angle, terms, means, complete
 
 
