@@ -188,7 +188,6 @@ def _filter_lines(
     step, line_step, out_step = steps
     inner, lines = len(values) // (planes * length), len(values) // length
     data, sums = zeros(length * LANES, np.float64), empty((stop - first) * LANES, np.float64)
-    lanes = np.int64(LANES)  # for a constant the recursion would be compiled once more
     for start in range(0, lines, LANES):
         end, within = min(start + LANES, lines), start % inner
         direct = line_step == 1 and out_step == 1 and within + LANES <= inner
@@ -196,7 +195,7 @@ def _filter_lines(
             source, place, target, apart = values, start // inner * length * inner + within, out, step
             to = start // inner * (stop - first) * inner + within
         else:
-            source, place, target, apart, to = data, 0, sums, lanes, 0
+            source, place, target, apart, to = data, 0, sums, LANES, 0
             line = start
             while line < end:
                 plane, within = line // inner, line % inner

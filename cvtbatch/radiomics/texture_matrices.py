@@ -10,6 +10,7 @@ Source: PyRadiomics 3.0.1, `src/cmatrices.c` (`calculate_glcm`, `calculate_glrlm
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.discretisation import GrayLevels
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.texture_grid import SIDE, TextureGrid
+
+Whole = TypeVar("Whole", bound=np.integer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def fill_matrices(
     dependences, contrasts = np.empty((0, 0), np.int64), np.empty(0)
     if "gldm" in classes or "ngtdm" in classes:
         few = 2 * len(grid.steps) * int(levels[-1]) <= np.iinfo(np.uint16).max
-        kept, grays = levels.astype(np.uint16) if few else levels, codes
+        kept: NDArray[np.integer] = levels.astype(np.uint16) if few else levels
+        grays: NDArray[np.integer] = codes
         if not few or levels[-1] != len(gray.levels):  # else the codes are the levels
             grays = _lay_out(grid.positions, kept.take(gray.codes), grid.size)
         where = gray.codes, grid.places, grid.spans, grid.steps, grid.neighbours
@@ -87,8 +91,8 @@ def _pairs_and_runs(
 
 @compiled
 def _lay_out(
-    positions: NDArray[np.uint64], numbers: NDArray[np.integer], size: int
-) -> NDArray[np.integer]:  # pragma: no cover - compiled
+    positions: NDArray[np.uint64], numbers: NDArray[Whole], size: int
+) -> NDArray[Whole]:  # pragma: no cover - compiled
     """Return a grid of so many voxels, (n,) numbers at their positions in it and 0 elsewhere."""
     grid = zeros(size, numbers.dtype)
     for n in range(len(positions)):
