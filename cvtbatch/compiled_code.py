@@ -50,7 +50,7 @@ SOURCES = (
 )
 """Modules with compiled loops."""
 _WRITTEN_INTO_LOOPS = ("compiled_arrays.py", "compiled_code.py")
-CASE_LOOPS = 33
+CASE_LOOPS = 36
 """How many loops, each for the types that it is called with, the study's features of a case take at most."""
 _OF_CASES = ("imaging_", "radiomics_")
 _LOCKS = "locks"

@@ -294,14 +294,26 @@ def label_index(mask: sitk.Image, label: int) -> Index:
         if not np.isfinite(labels).all():
             raise InputError("non_finite_voxels", "the mask holds voxels that are not finite numbers")
         labels = labels.astype(np.uint32)
-    _, n_rows, n_columns = labels.shape
-    rows = labels.reshape(-1, n_columns)
-    # Few rows hold the label, and a row's largest number is found sooner than the places of equal ones.
-    near = np.flatnonzero(rows.max(axis=1) >= label)
-    places = np.flatnonzero(rows[near] == label)
+    # Few planes, rows and columns hold the label, and where the largest numbers are is found sooner than the places of equal ones.
+    largest = labels.reshape(len(labels), -1).max(axis=1)
+    if largest.max() < label:
+        nowhere = np.empty(0, np.int64)
+        return nowhere, nowhere, nowhere
+    z = _reach(largest >= label)
+    flat = labels[z].max(axis=0)
+    y, x = _reach(flat.max(axis=1) >= label), _reach(flat.max(axis=0) >= label)
+    near = labels[z, y, x] == label
+    n_planes, n_rows, n_columns = near.shape
+    places = np.flatnonzero(near)
     row = places // n_columns
-    z, y = (axis.take(row) for axis in np.divmod(near, n_rows))
-    return z, y, places - row * n_columns
+    planes, rows = np.divmod(np.arange(n_planes * n_rows), n_rows)
+    return (planes + z.start).take(row), (rows + y.start).take(row), places - row * n_columns + x.start
+
+
+def _reach(found: NDArray[np.bool_]) -> slice:
+    """Return the part of an axis from the first place where it was found to the last."""
+    places = np.flatnonzero(found)
+    return slice(int(places[0]), int(places[-1]) + 1)
 
 
 def check_label(mask: sitk.Image, label: int, count: int) -> None:

@@ -72,7 +72,7 @@ def _log(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     require_support(box, [image_type])
     inside = _inside(box)
     for sigma in image_type.filtering.sigma_mm:
-        yield laplacian_of_gaussian(box.values, box.spacing_mm, float(sigma), box.roi_slices).take(inside)
+        yield laplacian_of_gaussian(box.values, box.spacing_mm, float(sigma), box.roi_slices, inside)
 
 
 def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:

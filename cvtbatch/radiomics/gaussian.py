@@ -29,8 +29,14 @@ def laplacian_of_gaussian(
     spacing_mm: tuple[float, float, float],
     sigma_mm: float,
     wanted: tuple[slice, slice, slice],
+    places: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Return ITK's LaplacianRecursiveGaussian, normalised across scale, of (z, y, x) values, at the voxels of `wanted`."""
+    """Return ITK's LaplacianRecursiveGaussian, normalised across scale, of (z, y, x) values.
+
+    Args:
+        wanted: a part of the values.
+        places: (n,) those of its voxels, flattened, that are returned.
+    """
     smooth = [_coefficients(sigma_mm / step, 0, 1.0) for step in spacing_mm]
     derive = [_coefficients(sigma_mm / step, 2, sigma_mm * sigma_mm) for step in spacing_mm]
     z, y, x = wanted
@@ -41,8 +47,9 @@ def laplacian_of_gaussian(
         else:
             other = 3 - axis
             term = _along_z(_in_planes(values, axis, derive[axis], smooth[other], (y, x)), smooth[0], z)
-        term *= 1.0 / (spacing_mm[axis] * spacing_mm[axis])
-        total = np.add(total, term, out=term).astype(np.float32)
+        weighed = term.take(places)
+        weighed *= 1.0 / (spacing_mm[axis] * spacing_mm[axis])
+        total = np.add(total, weighed, out=weighed).astype(np.float32)
     return total
 
 
@@ -71,7 +78,11 @@ def _in_planes(
 
 
 def _coefficients(sigma: float, order: int, scale: float) -> NDArray[np.float64]:
-    """Return N0-N3, D1-D4, M1-M4, BN1-BN4, BM1-BM4 for a sigma in voxels, times `scale`."""
+    """Return, for a sigma in voxels, N0-N3 and M1-M4, times `scale`, then what a recursion weighs its last four results by.
+
+    That is D1-D4, but BN1-BN4 and BM1-BM4 for those that would stand before a line: for its first five samples four numbers each,
+    of the causal recursion, then of the anticausal one.
+    """
     d = _denominator(sigma)
     sd = 1.0 + d[0] + d[1] + d[2] + d[3]
     dd = d[0] + 2 * d[1] + 3 * d[2] + 4 * d[3]
@@ -91,7 +102,8 @@ def _coefficients(sigma: float, order: int, scale: float) -> NDArray[np.float64]
     n = [value * (scale / alpha) for value in n]
     m = [n[1] - d[0] * n[0], n[2] - d[1] * n[0], n[3] - d[2] * n[0], -d[3] * n[0]]
     sn, sm = n[0] + n[1] + n[2] + n[3], m[0] + m[1] + m[2] + m[3]
-    return np.array([*n, *d, *m, *(value * sn / sd for value in d), *(value * sm / sd for value in d)])
+    weights = [d[k] if k < sample else d[k] * edge / sd for edge in (sn, sm) for sample in range(5) for k in range(4)]
+    return np.array([*n, *m, *weights])
 
 
 def _denominator(sigma: float) -> list[float]:
@@ -175,80 +187,87 @@ def _filter_lines(
     planes, length = shape
     step, line_step, out_step = steps
     inner, lines = len(values) // (planes * length), len(values) // length
-    # Four samples of the border value stand on either side of a line.
-    data, sums = zeros((length + 8) * LANES, np.float64), zeros((length + 8) * LANES, np.float64)
+    data, sums = zeros(length * LANES, np.float64), empty((stop - first) * LANES, np.float64)
     for start in range(0, lines, LANES):
-        end = min(start + LANES, lines)
-        line = start
+        end, within = min(start + LANES, lines), start % inner
+        direct = line_step == 1 and out_step == 1 and within + LANES <= inner
+        if direct:
+            source, place, target, apart = values, start // inner * length * inner + within, out, step
+            to = start // inner * (stop - first) * inner + within
+        else:
+            source, place, target, apart, to = data, 0, sums, LANES, 0
+            line = start
+            while line < end:
+                plane, within = line // inner, line % inner
+                count, lane = min(inner - within, end - line), line - start
+                at = plane * length * inner + within * line_step
+                for i in range(length):
+                    samples, row = values[at + i * step :], data[i * LANES + lane :]
+                    for w in range(np.uint64(count)):
+                        row[w] = samples[w * np.uint64(line_step)]
+                line += count
+        _recurse(source, place, apart, sums, target, to, c, length, first, stop)
+        line = end if direct else start
         while line < end:
             plane, within = line // inner, line % inner
             count, lane = min(inner - within, end - line), line - start
-            place = plane * length * inner + within * line_step
-            for i in range(length):
-                if count == LANES and line_step == 1:
-                    put_lanes(data, (i + 4) * LANES, take_lanes(values, place + i * step))
-                    continue
-                samples, row = values[place + i * step :], data[(i + 4) * LANES + lane :]
-                for w in range(np.uint64(count)):
-                    row[w] = samples[w * np.uint64(line_step)]
-            line += count
-        _recurse(data, sums, c, length, first, stop)
-        line = start
-        while line < end:
-            plane, within = line // inner, line % inner
-            count, lane = min(inner - within, end - line), line - start
-            place = plane * (stop - first) * inner + within * out_step
+            at = plane * (stop - first) * inner + within * out_step
             for i in range(stop - first):
-                if count == LANES and out_step == 1:
-                    put_lanes(out, place + i * step, take_lanes(sums, (first + i + 4) * LANES))
-                    continue
-                target, row = out[place + i * step :], sums[(first + i + 4) * LANES + lane :]
+                kept, row = out[at + i * step :], sums[i * LANES + lane :]
                 for w in range(np.uint64(count)):
-                    target[w * np.uint64(out_step)] = row[w]
+                    kept[w * np.uint64(out_step)] = row[w]
             line += count
 
 
 @compiled
 def _recurse(
-    data: NDArray[np.float64], sums: NDArray[np.float64], c: NDArray[np.float64], length: int, first: int, stop: int
+    data: NDArray[np.float64],
+    place: int,
+    step: int,
+    sums: NDArray[np.float64],
+    out: NDArray[np.float64],
+    to: int,
+    c: NDArray[np.float64],
+    length: int,
+    first: int,
+    stop: int,
 ) -> None:  # pragma: no cover - compiled
-    """Add the causal recursion up to `stop` and the anticausal one down to `first`, to float32, on all lines, filled or not."""
-    n0, n1, n2, n3, m1, m2, m3, m4 = c[0], c[1], c[2], c[3], c[8], c[9], c[10], c[11]
-    end = length + 3
-    for i in range(4):
-        put_lanes(data, i * LANES, take_lanes(data, 4 * LANES))
-        put_lanes(data, (end + 1 + i) * LANES, take_lanes(data, end * LANES))
-    y1 = take_lanes(data, 4 * LANES)
+    """Add the causal recursion up to `stop` and the anticausal one down to `first`, to float32, on all lines, filled or not.
+
+    Before and behind a line its border value stands.
+
+    Args:
+        data: the lines, side by side, the first sample of the first at `place`, and `step` from one sample to the next.
+        sums: for as many samples as are kept.
+        out, to: where these are put, likewise; it may be `sums`.
+    """
+    n0, n1, n2, n3, m1, m2, m3, m4 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+    end = length - 1
+    y1 = take_lanes(data, place)
     y2, y3, y4 = y1, y1, y1
-    for i in range(4, stop + 4):
-        # Before the line stand border samples, weighted by the boundary coefficients instead of the recursion's.
-        k1 = c[4] if i > 4 else c[12]
-        k2 = c[5] if i > 5 else c[13]
-        k3 = c[6] if i > 6 else c[14]
-        k4 = c[7] if i > 7 else c[15]
+    for i in range(stop):
+        k = 8 + 4 * min(i, 4)
         x0, x1, x2, x3 = (
-            take_lanes(data, i * LANES),
-            take_lanes(data, (i - 1) * LANES),
-            take_lanes(data, (i - 2) * LANES),
-            take_lanes(data, (i - 3) * LANES),
+            take_lanes(data, place + i * step),
+            take_lanes(data, place + max(i - 1, 0) * step),
+            take_lanes(data, place + max(i - 2, 0) * step),
+            take_lanes(data, place + max(i - 3, 0) * step),
         )
-        y0 = (x0 * n0 + x1 * n1 + x2 * n2 + x3 * n3) - (y1 * k1 + y2 * k2 + y3 * k3 + y4 * k4)
-        put_lanes(sums, i * LANES, y0)
+        y0 = (x0 * n0 + x1 * n1 + x2 * n2 + x3 * n3) - (y1 * c[k] + y2 * c[k + 1] + y3 * c[k + 2] + y4 * c[k + 3])
+        if i >= first:
+            put_lanes(sums, (i - first) * LANES, y0)
         y1, y2, y3, y4 = y0, y1, y2, y3
-    y1 = take_lanes(data, end * LANES)
+    y1 = take_lanes(data, place + end * step)
     y2, y3, y4 = y1, y1, y1
-    for i in range(end, first + 3, -1):
-        k1 = c[4] if i < end else c[16]
-        k2 = c[5] if i < end - 1 else c[17]
-        k3 = c[6] if i < end - 2 else c[18]
-        k4 = c[7] if i < end - 3 else c[19]
+    for i in range(end, first - 1, -1):
+        k = 28 + 4 * min(end - i, 4)
         x1, x2, x3, x4 = (
-            take_lanes(data, (i + 1) * LANES),
-            take_lanes(data, (i + 2) * LANES),
-            take_lanes(data, (i + 3) * LANES),
-            take_lanes(data, (i + 4) * LANES),
+            take_lanes(data, place + min(i + 1, end) * step),
+            take_lanes(data, place + min(i + 2, end) * step),
+            take_lanes(data, place + min(i + 3, end) * step),
+            take_lanes(data, place + min(i + 4, end) * step),
         )
-        y0 = (x1 * m1 + x2 * m2 + x3 * m3 + x4 * m4) - (y1 * k1 + y2 * k2 + y3 * k3 + y4 * k4)
-        if i < stop + 4:
-            put_lanes(sums, i * LANES, round_lanes(take_lanes(sums, i * LANES) + y0))
+        y0 = (x1 * m1 + x2 * m2 + x3 * m3 + x4 * m4) - (y1 * c[k] + y2 * c[k + 1] + y3 * c[k + 2] + y4 * c[k + 3])
+        if i < stop:
+            put_lanes(out, to + (i - first) * step, round_lanes(take_lanes(sums, (i - first) * LANES) + y0))
         y1, y2, y3, y4 = y0, y1, y2, y3

@@ -1,10 +1,11 @@
 """GLCM, the gray level co-occurrence matrix: 24 features, each the mean over the angles that have voxel pairs.
 
 Most are plain sums and are computed in one compiled pass. Imc2 and ClusterShade are not: Imc2 takes the root of a difference of
-entropies that may be 0, or below it, by round-off alone (PyRadiomics then gives 0 or NaN), and ClusterShade cancels. These follow
-PyRadiomics' array operations one by one, its memory layout included, since NumPy's order of summation follows the layout.
+entropies that may be 0, or below it, by round-off alone (PyRadiomics then gives 0 or NaN), and ClusterShade cancels. These have
+NumPy's logarithms and powers, and its order of summation, which follows the memory layout that PyRadiomics' calls leave behind: of
+several angles that all have pairs NumPy adds one term after the other, and so does a compiled loop; else NumPy itself adds.
 
-Source: PyRadiomics 3.0.1, `glcm.py`.
+Source: PyRadiomics 3.0.1, `glcm.py`; NumPy 2.4, `numpy/_core/src/multiarray/nditer_constr.c` (`npyiter_find_best_axis_ordering`).
 """
 
 import math
@@ -13,7 +14,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtbatch.compiled_arrays import zeros
+from cvtbatch.compiled_arrays import empty, zeros
 from cvtbatch.compiled_code import compiled
 
 # Columns of `_pair_sums`.
@@ -55,13 +56,18 @@ def glcm_features(
         weights: (A,) of the angles, by which they are added to one; None for means over them.
         wanted: MCC is dear, and left out unless it is among them.
     """
-    p = _probabilities(pairs, levels, symmetrical, weights)
     level = levels.astype(np.float64)
-    rows = _pair_sums(np.ascontiguousarray(p[0].transpose(2, 0, 1)), level, int(levels[-1]), symmetrical)
+    laid = _lay_terms(pairs, level, symmetrical, _is_turned(levels)) if weights is None and len(pairs) > 1 else None
+    if laid is not None and laid[3]:
+        by_angle, sums = laid[0], _sums_in_turn(laid[1], laid[2], levels)
+    else:
+        p = _probabilities(pairs, levels, symmetrical, weights)
+        by_angle, sums = np.ascontiguousarray(p[0].transpose(2, 0, 1)), _sums_by_numpy(p, levels)
+    rows = _pair_sums(by_angle, level, int(levels[-1]), symmetrical)
     values = dict(zip(COLUMNS, _mean_of_rows(rows).tolist(), strict=True))
-    values.update(_delicate_features(p, level))
+    values.update(_delicate_features(sums))
     if "MCC" in wanted:
-        values["MCC"] = _largest_correlation(p)
+        values["MCC"] = _largest_correlation(_probabilities(pairs, levels, symmetrical, weights))
     return values
 
 
@@ -84,9 +90,7 @@ def _probabilities(
 ) -> NDArray[np.float64]:
     """Return (1, N, N, A) probabilities in the memory layout that PyRadiomics' calls leave behind; of weighted angles A is 1."""
     p = np.ascontiguousarray(pairs.transpose(2, 1, 0), np.float64)[None]
-    if (
-        levels[-1] - len(levels) != 1
-    ):  # numpy.delete slices for one index, and takes by a boolean array for none or many
+    if _is_turned(levels):
         keep = np.ones(len(levels), bool)
         p = p[:, keep]
         p = p[:, :, keep]
@@ -105,25 +109,16 @@ def _probabilities(
     return p
 
 
-def _delicate_features(p: NDArray[np.float64], level: NDArray[np.float64]) -> dict[str, float]:
-    """Features whose value, or whose being NaN, hangs on round-off; p is (1, N, N, A)."""
-    i, j = level[:, None], level[None, :]
-    px, py = p.sum(2, keepdims=True), p.sum(1, keepdims=True)
-    ux = np.sum(i[None, :, :, None] * p, (1, 2), keepdims=True)
-    uy = np.sum(j[None, :, :, None] * p, (1, 2), keepdims=True)
-    hxy = -1 * np.sum(p * np.log2(p + EPS), (1, 2))
-    # The power is dear, and i + j takes few values.
-    both = (i + j).astype(np.int64)
-    present = np.zeros(both[-1, -1] + 1, bool)
-    present[both] = True
-    cubes = (np.flatnonzero(present)[:, None] - ux[0, 0] - uy[0, 0]) ** 3
-    shade = np.sum(p * np.take(cubes, (np.cumsum(present) - 1)[both], axis=0)[None], (1, 2))
-    hx = -1 * np.sum(px * np.log2(px + EPS), (1, 2))
-    hy = -1 * np.sum(py * np.log2(py + EPS), (1, 2))
-    independent = px * py
-    log_independent = np.log2(independent + EPS)
-    hxy1 = -1 * np.sum(p * log_independent, (1, 2))
-    hxy2 = -1 * np.sum(independent * log_independent, (1, 2))
+def _is_turned(levels: NDArray[np.int64]) -> bool:
+    """Tell whether the last level of a pair comes first in memory: numpy.delete slices for one level without voxels, and takes by
+    a boolean array for none or many."""
+    return int(levels[-1]) - len(levels) != 1
+
+
+def _delicate_features(sums: NDArray[np.float64]) -> dict[str, float]:
+    """Features whose value, or whose being NaN, hangs on round-off, from (6, A) sums as `_add_in_turn` has them."""
+    shade = sums[0]
+    hxy, hx, hy, hxy1, hxy2 = -1 * sums[1:]
     larger = np.fmax(hx, hy)
     imc1 = hxy - hxy1
     imc1[larger != 0] /= larger[larger != 0]
@@ -131,8 +126,44 @@ def _delicate_features(p: NDArray[np.float64], level: NDArray[np.float64]) -> di
     with np.errstate(invalid="ignore"):
         imc2 = (1 - np.e ** (-2 * (hxy2 - hxy))) ** 0.5
     imc2[hxy2 == hxy] = 0
-    rows = np.stack([shade[0], hxy[0], imc1[0], imc2[0]], axis=1)
+    rows = np.stack([shade, hxy, imc1, imc2], axis=1)
     return dict(zip(("ClusterShade", "JointEntropy", "Imc1", "Imc2"), _mean_of_rows(rows).tolist(), strict=True))
+
+
+def _cubes(levels: NDArray[np.int64], means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each sum of two levels is from that of (2, A) means, cubed: (S, A), from twice the lowest level on.
+
+    The power is dear, and the sums are few.
+    """
+    sums = np.arange(2 * levels[0], 2 * levels[-1] + 1)
+    cubes: NDArray[np.float64] = (sums[:, None] - means[0] - means[1]) ** 3
+    return cubes
+
+
+def _sums_in_turn(
+    terms: NDArray[np.float64], means: NDArray[np.float64], levels: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the (6, A) sums of terms as `_lay_terms` has them."""
+    return _add_in_turn(terms, np.log2(terms + EPS), _cubes(levels, means), levels, _is_turned(levels))
+
+
+def _sums_by_numpy(p: NDArray[np.float64], levels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the same of (1, N, N, A) probabilities in any layout."""
+    i, j = levels[None, :, None, None], levels[None, None, :, None]
+    px, py = p.sum(2, keepdims=True), p.sum(1, keepdims=True)
+    means = np.stack([np.sum(i * p, (1, 2))[0], np.sum(j * p, (1, 2))[0]])
+    cubes = np.take(_cubes(levels, means), (i + j)[0, :, :, 0] - 2 * levels[0], axis=0)[None]
+    independent = px * py
+    log_independent = np.log2(independent + EPS)
+    terms = (
+        p * cubes,
+        p * np.log2(p + EPS),
+        px * np.log2(px + EPS),
+        py * np.log2(py + EPS),
+        p * log_independent,
+        independent * log_independent,
+    )
+    return np.stack([np.sum(term, (1, 2))[0] for term in terms])
 
 
 def _largest_correlation(p: NDArray[np.float64]) -> float:
@@ -151,6 +182,74 @@ def _largest_correlation(p: NDArray[np.float64]) -> float:
         roots = np.sqrt(eigenvalues[:, -2])
     known = roots[~np.isnan(roots)]
     return float(np.real(known.sum() / known.size)) if known.size else math.nan
+
+
+@compiled
+def _lay_terms(
+    pairs: NDArray[np.int32], level: NDArray[np.float64], symmetrical: bool, turned: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], bool]:  # pragma: no cover - compiled
+    """Return what sums are taken over, of (A, N, N) pairs, and whether every angle has pairs; without, the rest is void.
+
+    The probabilities by angle (A, N, N); the same, the products of their sums, and these, all with the angle last, N * N * A twice
+    and N * A twice in one row; and the means of both levels (2, A).
+    """
+    n_angles, n = len(pairs), len(level)
+    by_angle, means = empty((n_angles, n, n), np.float64), zeros((2, n_angles), np.float64)
+    terms, complete = zeros(2 * (n + 1) * n * n_angles, np.float64), True
+    independent, first, second = n * n * n_angles, 2 * n * n * n_angles, (2 * n + 1) * n * n_angles
+    for a in range(n_angles):
+        total = 0
+        for i in range(n):
+            for j in range(n):
+                total += pairs[a, i, j]
+        complete = complete and total > 0
+        total *= 1 + symmetrical
+        for i in range(n):
+            for j in range(n):
+                count = pairs[a, j, i] + (pairs[a, i, j] if symmetrical else 0)
+                p = count / total
+                by_angle[a, i, j] = p
+                terms[(i * n + j) * n_angles + a] = p
+                terms[first + i * n_angles + a] += p
+                terms[second + j * n_angles + a] += p
+        for k in range(n):
+            for m in range(n):
+                i, j = (m, k) if turned else (k, m)
+                means[0, a] += level[i] * by_angle[a, i, j]
+                means[1, a] += level[j] * by_angle[a, i, j]
+                terms[independent + (k * n + m) * n_angles + a] = (
+                    terms[first + k * n_angles + a] * terms[second + m * n_angles + a]
+                )
+    return by_angle, terms, means, complete
+
+
+@compiled
+def _add_in_turn(
+    terms: NDArray[np.float64],
+    logs: NDArray[np.float64],
+    cubes: NDArray[np.float64],
+    levels: NDArray[np.int64],
+    turned: bool,
+) -> NDArray[np.float64]:  # pragma: no cover - compiled
+    """Return (6, A) sums of terms as `_lay_terms` has them, one after the other: of cubes by p, and of p log p, of pairs, of their
+    first level and of their second; then with the logarithm of independent levels, by p and by their own."""
+    n, n_angles = len(levels), cubes.shape[1]
+    size, out = n * n * n_angles, zeros((6, n_angles), np.float64)
+    for i in range(n):
+        for j in range(n):
+            at, sum_of_levels = (i * n + j) * n_angles, levels[i] + levels[j] - 2 * levels[0]
+            own = (j * n + i) * n_angles if turned else at
+            for a in range(n_angles):
+                out[0, a] += terms[at + a] * cubes[sum_of_levels, a]
+                out[1, a] += terms[own + a] * logs[own + a]
+                out[4, a] += terms[at + a] * logs[size + at + a]
+                out[5, a] += terms[size + at + a] * logs[size + at + a]
+    for i in range(n):
+        row, column = 2 * size + i * n_angles, 2 * size + (n + i) * n_angles
+        for a in range(n_angles):
+            out[2, a] += terms[row + a] * logs[row + a]
+            out[3, a] += terms[column + a] * logs[column + a]
+    return out
 
 
 @compiled

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from cvtbatch.compiled_arrays import empty, zeros
+from cvtbatch.compiled_arrays import empty
 from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.box import RoiBox
 
@@ -33,8 +33,7 @@ _TRIANGLES = (
     "126168189678 269129679309739 078706602 273267 b2367a78a89a 207b2709767a9a7 67a1a7178018b23 b2117ba61167 "
     "896678169b63136 09167b 07870603bb60 67b "
 ).split()
-# The cube's corners (z, y, x), and its edges' middles in half voxels.
-_CORNERS = np.array([(0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0), (1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0)], np.int64)
+# The middles of a cube's edges (z, y, x) in half voxels.
 _MIDDLES = np.array(
     [
         *((0, 0, 1), (0, 1, 2), (0, 2, 1), (0, 1, 0), (2, 0, 1), (2, 1, 2)),
@@ -50,7 +49,7 @@ def shape_features(box: RoiBox) -> dict[str, float]:
     spacing = np.array(box.spacing_mm)
     inside = np.zeros([size + 2 for size in box.shape], np.uint8)
     voxels = tuple(axis - low + 1 for axis, low in zip(box.outline, box.lower, strict=True))
-    inside[voxels] = 1
+    inside.reshape(-1)[(voxels[0] * inside.shape[1] + voxels[1]) * inside.shape[2] + voxels[2]] = 1
     surface, volume = surface_and_volume(inside, spacing)
     slice_mm, column_mm, row_mm, longest_mm = _diameters(inside, spacing)
     least, minor, major = principal_variances(voxels, spacing)
@@ -79,7 +78,7 @@ def shape_features(box: RoiBox) -> dict[str, float]:
 
 def surface_and_volume(inside: NDArray[np.uint8], spacing: NDArray[np.float64]) -> tuple[float, float]:
     """Return the area (mm2) and the volume (mm3) of the mesh around voxels that are 1, none of them at the array's border."""
-    surface, volume = _mesh(inside, spacing, _CORNERS, _MIDDLES, _EDGES)
+    surface, volume = _mesh(inside, spacing, _MIDDLES, _EDGES)
     return surface, volume
 
 
@@ -138,13 +137,16 @@ def _farthest_first(
 def _mesh(
     inside: NDArray[np.uint8],
     spacing: NDArray[np.float64],
-    corners: NDArray[np.int64],
     middles: NDArray[np.int64],
     edges: NDArray[np.int64],
 ) -> tuple[float, float]:  # pragma: no cover - compiled
     """Return surface (mm2) and volume (mm3) of the mesh of a mask (z, y, x) with an empty border."""
     surface, volume = 0.0, 0.0
-    point = zeros((3, 3), np.float64)
+    halves = 2 * max(inside.shape)
+    along = empty((3, halves), np.float64)
+    for axis in range(3):
+        for half in range(halves):
+            along[axis, half] = half / 2 * spacing[axis]
     for z in range(inside.shape[0] - 1):
         for y in range(inside.shape[1] - 1):
             p, q, r, s = inside[z, y], inside[z, y + 1], inside[z + 1, y], inside[z + 1, y + 1]
@@ -154,30 +156,23 @@ def _mesh(
                 behind, ahead = ahead, p[x + 1] + q[x + 1] + r[x + 1] + s[x + 1]
                 if behind == ahead and ahead % 4 == 0:
                     continue
-                cube = 0
-                for corner in range(8):
-                    cube |= inside[z + corners[corner, 0], y + corners[corner, 1], x + corners[corner, 2]] << corner
+                cube = np.int64(p[x] | p[x + 1] << 1 | q[x + 1] << 2 | q[x] << 3)
+                cube |= np.int64(r[x] << 4 | r[x + 1] << 5 | s[x + 1] << 6 | s[x] << 7)
                 sign = 1.0
                 if cube & 0x80:
                     cube ^= 0xFF
                     sign = -1.0
                 if cube == 0:
                     continue
+                at_z, at_y, at_x = along[0, 2 * z :], along[1, 2 * y :], along[2, 2 * x :]
                 first = 0
                 while first < 15 and edges[cube, first] < 12:
-                    for t in range(3):
-                        edge = edges[cube, first + t]
-                        point[t, 0] = (z + middles[edge, 0] / 2) * spacing[0]
-                        point[t, 1] = (y + middles[edge, 1] / 2) * spacing[1]
-                        point[t, 2] = (x + middles[edge, 2] / 2) * spacing[2]
-                    a, b, c = point[0], point[1], point[2]
-                    volume += sign * (
-                        (a[1] * b[2] - b[1] * a[2]) * c[0]
-                        + (a[2] * b[0] - b[2] * a[0]) * c[1]
-                        + (a[0] * b[1] - b[0] * a[1]) * c[2]
-                    )
-                    a0, a1, a2 = a[0] - c[0], a[1] - c[1], a[2] - c[2]
-                    b0, b1, b2 = b[0] - c[0], b[1] - c[1], b[2] - c[2]
+                    i, j, k = edges[cube, first], edges[cube, first + 1], edges[cube, first + 2]
+                    az, ay, ax = at_z[middles[i, 0]], at_y[middles[i, 1]], at_x[middles[i, 2]]
+                    bz, by, bx = at_z[middles[j, 0]], at_y[middles[j, 1]], at_x[middles[j, 2]]
+                    cz, cy, cx = at_z[middles[k, 0]], at_y[middles[k, 1]], at_x[middles[k, 2]]
+                    volume += sign * ((ay * bx - by * ax) * cz + (ax * bz - bx * az) * cy + (az * by - bz * ay) * cx)
+                    a0, a1, a2, b0, b1, b2 = az - cz, ay - cy, ax - cx, bz - cz, by - cy, bx - cx
                     n0, n1, n2 = a1 * b2 - b1 * a2, a2 * b0 - b2 * a0, a0 * b1 - b0 * a1
                     surface += 0.5 * np.sqrt(n0 * n0 + n1 * n1 + n2 * n2)
                     first += 3

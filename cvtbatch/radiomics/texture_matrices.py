@@ -10,6 +10,7 @@ Source: PyRadiomics 3.0.1, `src/cmatrices.c` (`calculate_glcm`, `calculate_glrlm
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from cvtbatch.compiled_code import compiled
 from cvtbatch.radiomics.discretisation import GrayLevels
 from cvtbatch.radiomics.feature_names import TEXTURE_CLASSES
 from cvtbatch.radiomics.texture_grid import SIDE, TextureGrid
+
+Whole = TypeVar("Whole", bound=np.integer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,18 @@ def fill_matrices(
     Args:
         gldm_a: gray levels apart that still depend on each other.
     """
-    codes = np.zeros(grid.size, np.uint16)
-    codes[grid.positions.view(np.int64)] = gray.codes  # NumPy would copy them as such
+    codes = _lay_out(grid.positions, gray.codes, grid.size)
     levels = np.concatenate(([0], gray.levels))
     pairs, runs = _pairs_and_runs(grid, codes, len(levels), classes)
     dependences, contrasts = np.empty((0, 0), np.int64), np.empty(0)
     if "gldm" in classes or "ngtdm" in classes:
-        where = grid.positions, grid.places, grid.spans, grid.steps, grid.neighbours
-        most = 2 * len(grid.steps) * int(levels[-1])
-        kept = levels.astype(np.uint16) if most <= np.iinfo(np.uint16).max else levels
-        dependences, contrasts = _fill_gldm_and_ngtdm(codes, *where, kept, gldm_a)
+        few = 2 * len(grid.steps) * int(levels[-1]) <= np.iinfo(np.uint16).max
+        kept: NDArray[np.integer] = levels.astype(np.uint16) if few else levels
+        grays: NDArray[np.integer] = codes
+        if not few or levels[-1] != len(gray.levels):  # else the codes are the levels
+            grays = _lay_out(grid.positions, kept.take(gray.codes), grid.size)
+        where = gray.codes, grid.places, grid.spans, grid.steps, grid.neighbours
+        dependences, contrasts = _fill_gldm_and_ngtdm(grays, *where, kept, gldm_a)
     zone_levels, zone_sizes = np.empty(0, np.int64), np.empty(0, np.int64)
     if "glszm" in classes:
         zone_levels, zone_sizes = _find_glszm_zones(
@@ -74,12 +79,25 @@ def _pairs_and_runs(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return GLCM and GLRLM; where neighbours are next to each other, one pass counts both."""
     pairs, runs = np.empty((0, 0, 0), np.int32), np.empty((0, 0, 0), np.int32)
+    few = n_codes * (n_codes + grid.longest) <= np.iinfo(np.uint16).max
+    cells = np.empty(np.diff(grid.spans[:, 2:]).max(), np.uint16 if few else np.uint32)
     where = codes, grid.positions, grid.places, grid.spans
     if "glrlm" in classes:
-        pairs, runs = _fill_glcm_and_glrlm(*where, grid.line_steps, n_codes, grid.longest)
+        pairs, runs = _fill_glcm_and_glrlm(*where, grid.line_steps, n_codes, grid.longest, cells)
     if "glcm" in classes and not ("glrlm" in classes and np.array_equal(grid.steps, grid.line_steps)):
-        pairs, _ = _fill_glcm_and_glrlm(*where, grid.steps, n_codes, grid.longest)
+        pairs, _ = _fill_glcm_and_glrlm(*where, grid.steps, n_codes, grid.longest, cells)
     return pairs[:, 1:, 1:], runs
+
+
+@compiled
+def _lay_out(
+    positions: NDArray[np.uint64], numbers: NDArray[Whole], size: int
+) -> NDArray[Whole]:  # pragma: no cover - compiled
+    """Return a grid of so many voxels, (n,) numbers at their positions in it and 0 elsewhere."""
+    grid = zeros(size, numbers.dtype)
+    for n in range(len(positions)):
+        grid[positions[n]] = numbers[n]
+    return grid
 
 
 @compiled
@@ -91,47 +109,54 @@ def _fill_glcm_and_glrlm(
     steps: NDArray[np.int64],
     n_codes: int,
     longest: int,
+    cells: NDArray[np.unsignedinteger],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:  # pragma: no cover - compiled
     """Return pairs (A, n_codes, n_codes) and runs (A, n_codes - 1, R); row and column 0 of pairs gather what lies outside the ROI.
 
     A voxel is counted once for each angle: in the column of the code before it, or behind all of these by how many equal ones
     stand in a row before it.
+
+    Args:
+        cells: as long as the widest span, for where its voxels are counted, in a type that holds n_codes * (n_codes + longest).
     """
-    counts = zeros((len(steps), n_codes, n_codes + longest), np.int32)
+    wide = n_codes + longest
+    counts, others = zeros((len(steps), n_codes, wide), np.int32), zeros(n_codes * wide, np.int32)
     equal = np.uint16(n_codes - 1)
     ahead = zeros(len(codes), np.uint16)
-    widest = np.int64(0)
-    for s in range(len(spans)):
-        widest = max(widest, np.int64(spans[s, 3] - spans[s, 2]))
-    columns, rows = empty(widest, np.uint16), empty(len(positions), np.uint32)
-    for n in range(len(positions)):
-        rows[n] = np.uint32(codes[positions[n]]) * np.uint32(n_codes + longest)
     for a in range(len(steps)):
         flat, step = counts[a].reshape(-1), steps[a]
+        if step == 1:
+            row = 0
+            for position in positions:
+                code, left = np.uint64(codes[position]), np.uint64(codes[position - np.uint64(1)])
+                row = row + 1 if code == left else 0
+                flat[code * np.uint64(wide) + (np.uint64(equal + row) if code == left else left)] += 1
+            continue
         # As many at once as do not depend on each other; where that is one, one after the other.
-        at_once = widest if step == 1 else max(step // SIDE * SIDE, min(step, SIDE))
+        at_once = max(step // SIDE * SIDE, min(step, SIDE))
         for s in range(len(spans)):
             start, stop = np.int64(spans[s, 2]), np.int64(spans[s, 3])
             for first in range(start, stop, at_once):
                 count = min(at_once, stop - first)
                 here, before = codes[first : first + count], codes[first - step : first - step + count]
                 ahead_here, ahead_before = ahead[first : first + count], ahead[first - step : first - step + count]
-                column = columns[first - start : first - start + count]
-                if step == 1:
-                    row = ahead_before[0]
-                    for t in range(count):
-                        row = np.uint16(row + np.uint16(1)) if here[t] == before[t] else np.uint16(0)
-                        ahead_here[t] = row
-                        column[t] = np.uint16(equal + row) if here[t] == before[t] else before[t]
-                    continue
+                cell = cells[first - start : first - start + count]
                 for t in range(count):
-                    row = np.uint16(ahead_before[t] + np.uint16(1))
-                    ahead_here[t] = row if here[t] == before[t] else np.uint16(0)
+                    reached = np.uint16(ahead_before[t] + np.uint16(1))
+                    ahead_here[t] = reached if here[t] == before[t] else np.uint16(0)
                 for t in range(count):
-                    row = np.uint16(equal + ahead_here[t])
-                    column[t] = row if here[t] == before[t] else before[t]
-            for n in range(spans[s, 0], spans[s, 1]):
-                flat[np.uint64(rows[n]) + np.uint64(columns[places[n]])] += 1
+                    column = np.uint16(equal + ahead_here[t])
+                    cell[t] = here[t] * wide + (column if here[t] == before[t] else before[t])
+            # Two halves, since one count waits for the one before in the same cell.
+            begin, half = spans[s, 0], (spans[s, 1] - spans[s, 0]) // np.uint64(2)
+            for n in range(begin, begin + half):
+                flat[cells[places[n]]] += 1
+                others[cells[places[n + half]]] += 1
+            for n in range(begin + 2 * half, spans[s, 1]):
+                flat[cells[places[n]]] += 1
+        for t in range(len(others)):
+            flat[t] += others[t]
+            others[t] = 0
     pairs, reaching = counts[:, :, :n_codes], counts[:, :, n_codes:]
     runs = zeros((len(steps), n_codes - 1, longest), np.int32)
     most = 0
@@ -152,8 +177,8 @@ def _fill_glcm_and_glrlm(
 
 @compiled
 def _fill_gldm_and_ngtdm(
+    grays: NDArray[np.integer],
     codes: NDArray[np.uint16],
-    positions: NDArray[np.uint64],
     places: NDArray[np.uint32],
     spans: NDArray[np.uint64],
     steps: NDArray[np.int64],
@@ -164,11 +189,10 @@ def _fill_gldm_and_ngtdm(
     """Return, by code, voxels by number of dependent neighbours, and summed contrasts.
 
     Args:
+        grays: gray levels in the grid, 0 outside the ROI.
+        codes: (n,) of the ROI's voxels.
         levels: by code, in a type that holds the sum over all neighbours.
     """
-    grays = zeros(len(codes), levels.dtype)
-    for position in positions:
-        grays[position] = levels[codes[position]]
     dependences = zeros((len(levels), 2 * len(steps) + 1), np.int64)
     contrasts = zeros(len(levels), np.float64)
     widest = np.int64(0)
@@ -193,7 +217,7 @@ def _fill_gldm_and_ngtdm(
                     for other in (np.int64(ahead[t]), np.int64(behind[t])):
                         equal[t] += np.uint16(other != 0 and abs(other - np.int64(here[t])) <= gldm_a)
         for n in range(spans[s, 0], spans[s, 1]):
-            t, code = places[n], codes[positions[n]]
+            t, code = places[n], codes[n]
             dependences[code, equal[t]] += 1
             if neighbours[n] > 0:
                 contrasts[code] += abs(np.int64(levels[code]) - total[t] / neighbours[n])

@@ -7,6 +7,9 @@ whole volume (`preCrop: false`: other values, and what many users run). Needs Py
 `--peer-python PATH`, the Python of an environment that has Pictologics (0.9.0 needs Python 3.12), adds that engine on the same ROI
 and box, by image: the original, three LoG and eight wavelet images, each in as many gray levels as ours. Its values are IBSI's, and
 it computes no shape. Ours are timed on the same twelve images too, and there as in all of a profile with its checks and its shape.
+The two take turns, each in a process that has compiled: as many runs of the peer as of each of ours, of which the fastest counts
+for that turn. What is printed are medians over the turns, of milliseconds and of the ratios within a turn, so that a slow stretch
+of the machine falls on both sides of a ratio, and one lucky run decides nothing.
 """
 
 # ruff: noqa: E402 - threads are set before NumPy is imported
@@ -24,7 +27,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
@@ -52,6 +56,8 @@ from tests.support.parity import deviations
 
 PROFILE = PROFILES["cvt-1834"]
 PEER_IMAGES = ("Original", "LoG", "Wavelet")
+# Of the peer and ours, one after the other.
+TURNS = 7
 SHAPE = (32, 500, 500)
 ROW = "{:<34}{:>10}{:>10}{:>10}"
 
@@ -140,8 +146,9 @@ def _images_but_patterns(box: boxes.RoiBox):
             yield from filters.filter_images(box, image_type)
 
 
-def run_peer(ct: sitk.Image, mask: sitk.Image, python: Path, repeat: int) -> dict[str, float | str]:
-    """Run Pictologics on the ROI in its own environment; what comes back is written in `pictologics_peer`."""
+@contextmanager
+def started_peer(ct: sitk.Image, mask: sitk.Image, python: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start Pictologics on the ROI in its own environment; yields it, and its images. See `pictologics_peer`."""
     box = boxes.cut_box(ct, mask, PROFILE.preparation)
     images = []
     for image_type in PROFILE.image_types:
@@ -165,13 +172,26 @@ def run_peer(ct: sitk.Image, mask: sitk.Image, python: Path, repeat: int) -> dic
         )
         np.savez(archive, hu=hu[near], inside=inside[near], spacing_mm=ct.GetSpacing())
         script = Path(__file__).with_name("pictologics_peer.py")
-        command = [str(python), str(script), str(archive), json.dumps(images), str(repeat)]
-        printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {**json.loads(printed.splitlines()[-1]), "images": len(images)}
+        command = [str(python), str(script), str(archive), json.dumps(images)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
+            yield peer, len(images)
+            peer.stdin.close()
+        if peer.returncode:
+            raise SystemExit(peer.returncode)
+
+
+def answer(peer: subprocess.Popen[str], asked: str = "") -> str:
+    """Return the next line that the peer prints, after it was asked."""
+    peer.stdin.write(asked)
+    peer.stdin.flush()
+    line = peer.stdout.readline()
+    if not line:
+        raise SystemExit("the peer ended without an answer")
+    return line
 
 
 def compare_by_image(ml: float, peer_python: Path, repeat: int) -> None:
-    """Print what an image takes: the peer's, ours on the same images, and on all of the profile; runs of each take turns.
+    """Print what an image takes: the peer's, ours on the same images, and on all of the profile; the module says how.
 
     To be called in a new process, as the peer is in one.
     """
@@ -179,20 +199,22 @@ def compare_by_image(ml: float, peer_python: Path, repeat: int) -> None:
     compute_features(ct, mask, PROFILE)
     same = tuple(image_type for image_type in PROFILE.image_types if image_type.name in PEER_IMAGES)
     sets = {"fast, the same": replace(PROFILE, image_types=same), "fast, the profile's": PROFILE}
-    peer, took = run_peer(ct, mask, peer_python, repeat), dict.fromkeys(sets, np.inf)
-    for _ in range(2):
-        for name, own in sets.items():
-            took[name] = min(took[name], seconds(partial(compute_features, ct, mask, own), repeat))
-        again = run_peer(ct, mask, peer_python, repeat)
-        peer["seconds"] = min(float(peer["seconds"]), float(again["seconds"]))
-    by_image = float(peer["seconds"]) / float(peer["images"])
+    counts = {name: sum(len(image_type.image_names()) for image_type in own.image_types) for name, own in sets.items()}
+    peers: list[float] = []
+    ours: dict[str, list[float]] = {name: [] for name in sets}
+    with started_peer(ct, mask, peer_python) as (peer, images):
+        about = json.loads(answer(peer))
+        for _ in range(TURNS):
+            peers.append(float(answer(peer, f"{repeat}\n")) / images)
+            for name, own in sets.items():
+                ours[name].append(seconds(partial(compute_features, ct, mask, own), repeat) / counts[name])
     print(ROW.format("an image", "ms", "features", "ratio"))
-    name = f"Pictologics {peer['version']}, {peer['images']}"
-    print(ROW.format(name, f"{by_image * 1e3:.1f}", peer["features"], "1.0"))
+    name = f"Pictologics {about['version']}, {images}"
+    print(ROW.format(name, f"{np.median(peers) * 1e3:.1f}", about["features"], "1.0"))
     for name, own in sets.items():
-        count = sum(len(image_type.image_names()) for image_type in own.image_types)
-        ours, per_image = took[name] / count, len(own.names()) // count
-        print(ROW.format(f"{name} {count}", f"{ours * 1e3:.1f}", per_image, f"{by_image / ours:.1f}"))
+        ratio = np.median(np.divide(peers, ours[name]))
+        per_image = len(own.names()) // counts[name]
+        print(ROW.format(f"{name} {counts[name]}", f"{np.median(ours[name]) * 1e3:.1f}", per_image, f"{ratio:.1f}"))
 
 
 def compare(ml: float, repeat: int, peer_python: Path | None) -> None:

@@ -1,8 +1,9 @@
-"""Pictologics beside us, run by the Python of an environment that has it: `python pictologics_peer.py ROI.npz IMAGES.json REPEAT`.
+"""Pictologics beside us, run by the Python of an environment that has it: `python pictologics_peer.py ROI.npz IMAGES.json`.
 
 The archive has `hu`, `inside` (z, y, x) and `spacing_mm` (x, y, z); each image of the list has `name`, `filter` (null, or the
-parameters of a filter step) and `bins`. Prints a JSON object: processor seconds of the best run after one that compiles, on one
-thread, features of an image, and version. Imports nothing of ours, which another environment has not.
+parameters of a filter step) and `bins`. After a run that compiles, prints a JSON object with features of an image and version;
+then, for each number that it reads, it runs that many times more, on one thread, and prints the processor seconds of the fastest.
+Imports nothing of ours, which another environment has not.
 """
 
 import json
@@ -19,7 +20,7 @@ FAMILIES = ["intensity", "histogram", "texture"]
 
 def main() -> None:
     """Run the peer."""
-    archive, images, repeat = np.load(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
+    archive, images = np.load(sys.argv[1]), json.loads(sys.argv[2])
     spacing_mm = tuple(float(mm) for mm in archive["spacing_mm"])
     hu, inside = (
         Image(np.ascontiguousarray(archive[name].T, kind), spacing_mm, (0.0, 0.0, 0.0))
@@ -37,13 +38,15 @@ def main() -> None:
     absent = [name for name in names if found[name].isna().all()]
     if absent:
         raise SystemExit(f"no values of {absent}: nothing to compare")
-    best = np.inf
-    for _ in range(repeat):
-        start = time.process_time()
-        pipeline.run(hu, inside, config_names=names)
-        best = min(best, time.process_time() - start)
     features = max(len(found[name]) for name in names)
-    print(json.dumps({"seconds": best, "features": features, "version": metadata.version("pictologics")}))
+    print(json.dumps({"features": features, "version": metadata.version("pictologics")}), flush=True)
+    for line in sys.stdin:
+        best = np.inf
+        for _ in range(int(line)):
+            start = time.process_time()
+            pipeline.run(hu, inside, config_names=names)
+            best = min(best, time.process_time() - start)
+        print(best, flush=True)
 
 
 if __name__ == "__main__":

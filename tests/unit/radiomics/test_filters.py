@@ -40,6 +40,7 @@ def pair(seed, shape, spacing_mm, blur=False):
     ("shape", "wanted"),
     [
         ((13, 37, 75), (slice(2, 9), slice(3, 30), slice(5, 72))),
+        ((13, 37, 75), (slice(2, 9), slice(3, 30), slice(5, 12))),
         ((4, 5, 6), (slice(0, 4), slice(0, 5), slice(0, 6))),
         ((5, 4, 67), (slice(4, 5), slice(0, 1), slice(1, 66))),
     ],
@@ -54,9 +55,10 @@ def test_log_has_the_bits_of_itk(sigma_mm, spacing_mm, shape, wanted):
     reference.SetNormalizeAcrossScale(True)
     reference.SetSigma(sigma_mm)
     expected = sitk.GetArrayFromImage(reference.Execute(image))
-    found = laplacian_of_gaussian(values, spacing_mm[::-1], sigma_mm, wanted)
+    places = np.flatnonzero(np.random.default_rng(2).random(expected[wanted].size) < 0.9)
+    found = laplacian_of_gaussian(values, spacing_mm[::-1], sigma_mm, wanted, places)
     assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found, expected[wanted])
+    np.testing.assert_array_equal(found, expected[wanted].take(places))
 
 
 def test_of_slices_of_5_mm_filters_give_what_the_page_of_values_says():

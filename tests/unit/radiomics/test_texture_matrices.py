@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from scipy.ndimage import label
 
 from cvtbatch.errors import InputError
+from cvtbatch.radiomics import glcm
 from cvtbatch.radiomics.angles import list_angles
 from cvtbatch.radiomics.box import cut_box
 from cvtbatch.radiomics.discretisation import bin_edges, discretise
@@ -65,6 +66,21 @@ def test_glcm(counted):
             for other in neighbours(levels, voxel, [-angle]):
                 expected[tuple(np.searchsorted(gray.levels, (levels[tuple(voxel)], other)))] += 1
         np.testing.assert_array_equal(matrices.glcm[number], expected)
+
+
+@pytest.mark.parametrize("symmetrical", [True, False])
+@pytest.mark.parametrize("levels", [(1, 2, 3, 4, 5), (1, 2, 4, 5, 6), (2, 3, 7, 90, 400), (7,)])
+def test_sums_of_glcm_in_turn_have_the_bits_of_numpys(levels, symmetrical):
+    levels = np.array(levels)
+    pairs = np.random.default_rng(3).integers(0, 40, (13, len(levels), len(levels))).astype(np.int32)
+    pairs[:, 0, 0] += 1
+    p = glcm._probabilities(pairs, levels, symmetrical, None)
+    by_angle, terms, means, complete = glcm._lay_terms(pairs, levels * 1.0, symmetrical, glcm._is_turned(levels))
+    assert complete
+    np.testing.assert_array_equal(by_angle, p[0].transpose(2, 0, 1))
+    np.testing.assert_array_equal(glcm._sums_in_turn(terms, means, levels), glcm._sums_by_numpy(p, levels))
+    pairs[4] = 0
+    assert not glcm._lay_terms(pairs, levels * 1.0, symmetrical, False)[3]
 
 
 def test_glrlm(counted):
