@@ -1,7 +1,7 @@
 """What people see of a store: how its cases, specifications and runs stand, once or again and again."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,9 @@ import click
 from cvtbatch.cli.display import megabytes, reasons_of, say
 from cvtbatch.cli.tables import print_table, to_table
 from cvtbatch.counts import counted
+
+# Groups of cases that may be of one patient, and cases of each, that are named on the terminal.
+SHOWN_DUPLICATES = 20
 
 
 def print_status(document: Mapping[str, Any]) -> None:
@@ -125,11 +128,26 @@ def _watch_line(document: Mapping[str, Any]) -> str:
 
 
 def print_duplicates(duplicates: Mapping[str, Any]) -> None:
-    for group in duplicates["same_image"]:
+    """Print the first cases that may be of one patient, and how many more there are."""
+    for group in duplicates["same_image"][:SHOWN_DUPLICATES]:
         where = ", across centres" if group["across_centers"] else ""
-        say(f"the same image{where}: {', '.join(group['cases'])}")
-    for group in duplicates["same_patient_text"]:
-        say(f"perhaps the same patient, by the manifest's text alone: {', '.join(group['cases'])}")
+        say(f"the same image{where}: {_first(group['cases'])}")
+    _say_more(duplicates["same_image"], "groups of the same image")
+    for group in duplicates["same_patient_text"][:SHOWN_DUPLICATES]:
+        say(f"perhaps the same patient, by the manifest's text alone: {_first(group['cases'])}")
+    _say_more(duplicates["same_patient_text"], "groups of perhaps the same patient")
+
+
+def _first(cases: Sequence[str]) -> str:
+    """Return the first cases of a group in words, and how many more it has."""
+    more = len(cases) - SHOWN_DUPLICATES
+    return ", ".join(cases[:SHOWN_DUPLICATES]) + (f" and {more:,} more (--json lists all)" if more > 0 else "")
+
+
+def _say_more(groups: Sequence[Mapping[str, Any]], what: str) -> None:
+    if rest := groups[SHOWN_DUPLICATES:]:
+        cases = sum(len(group["cases"]) for group in groups)
+        say(f"and {len(rest):,} more {what}: {len(groups):,} of {cases:,} cases in all (--json lists them)")
 
 
 def print_flow(flow: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from cvtbatch.store.erasure import Erasure, erase_case
 from cvtbatch.store.feature_sets import NAME as SET_NAME
 from cvtbatch.store.feature_sets import set_contract, set_table
 from cvtbatch.store.feature_store import FeatureStore
-from cvtbatch.store.fingerprints import Fingerprints, are_among, fingerprints_of, newest_of
+from cvtbatch.store.fingerprints import Fingerprints, are_among, chosen, fingerprints_of, newest_of
 from cvtbatch.store.location import Location
 from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.pooled_embeddings import incomplete_outlines
@@ -59,6 +59,7 @@ __all__ = [
     "are_among",
     "automatic_snapshot",
     "check_columns",
+    "chosen",
     "counted",
     "create_snapshot",
     "equal_to",

@@ -178,8 +178,8 @@ class CheckedFile:
                 raise _DamagedError("what it says of its columns")
             footer = len(tail) - END_BYTES - int.from_bytes(tail[-END_BYTES:-4], "little")
             count = int.from_bytes(tail[footer - 4 : footer], "little")
-            self._bounds = [0, *np.frombuffer(tail, "<u8", count).tolist()]
-            self._digests = [tail[start : start + DIGEST_BYTES] for start in range(8 * count, footer - 4, DIGEST_BYTES)]
+            # Of two thousand columns few are read: what is said of each is looked up when it is.
+            self._ends, self._digests = np.frombuffer(tail, "<u8", count), tail[8 * count : footer - 4]
             self._footer = _Footer(ds.ParquetFileFormat().make_fragment(pa.BufferReader(tail)))
             self._pieces = _Pieces(size)
             self._file = _OpenFile(self._pieces, self._footer)
@@ -193,7 +193,7 @@ class CheckedFile:
         with self._reading():
             plan = self._footer.plan(query)
             chunks = self._checked_chunks(sorted(itertools.chain(*plan.chunks.values())))
-            self._pieces.hold({self._bounds[number]: chunk for number, chunk in chunks.items()})
+            self._pieces.hold({self._start(number): chunk for number, chunk in chunks.items()})
             return plan.read(self._file, use_threads=False, same=self._same(plan, chunks))
 
     @contextmanager
@@ -207,17 +207,25 @@ class CheckedFile:
             except _DamagedError as error:
                 raise _damaged(self._table, f"{error} is not what was written", self._key) from None
 
+    def _start(self, number: int) -> int:
+        """Return where a column chunk begins, by number; one more than there are begins where the last one ends."""
+        return int(self._ends[number - 1]) if number else 0
+
+    def _digest_of(self, number: int) -> bytes:
+        """Return the digest of a column chunk, as it was written."""
+        return self._digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
+
     def _checked_chunks(self, numbers: Sequence[int]) -> dict[int, memoryview]:
         """Read column chunks, given by number, ascending, and return them by it."""
         # Neighbours are read together.
         breaks = [place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1]
         runs = [numbers[first:end] for first, end in itertools.pairwise([0, *breaks, len(numbers)]) if end > first]
-        ranges = [(self._bounds[run[0]], self._bounds[run[-1] + 1]) for run in runs]
+        ranges = [(self._start(run[0]), self._start(run[-1] + 1)) for run in runs]
         chunks: dict[int, memoryview] = {}
         for run, (start, _), data in zip(runs, ranges, get_ranges(self._location, self._key, ranges), strict=True):
             for number in run:
-                chunk = data[self._bounds[number] - start : self._bounds[number + 1] - start]
-                if _digest(chunk) != self._digests[number]:
+                chunk = data[self._start(number) - start : self._start(number + 1) - start]
+                if _digest(chunk) != self._digest_of(number):
                     raise _DamagedError("a column")
                 chunks[number] = chunk
         return chunks
@@ -232,7 +240,7 @@ class CheckedFile:
         for place, field in plan.columns.items():
             own, kind = plan.chunks[place], field.type
             # The type itself is told apart by a text, which takes longer to make than all else.
-            digests = [self._digests[number] for number in own]
+            digests = [self._digest_of(number) for number in own]
             other = first.setdefault((kind.id, field.nullable, *digests), place)
             if (
                 other != place
@@ -249,12 +257,25 @@ class _OpenFile(pq.ParquetFile):  # type: ignore[misc]  # Arrow has no types
     """A Parquet file each of whose columns is one of numbers, of texts, or of lists of such."""
 
     def __init__(self, pieces: "_Pieces", footer: _Footer) -> None:
-        self._names = footer.schema.names
+        self._schema = footer.schema
         super().__init__(pieces, metadata=footer.metadata, pre_buffer=False)
 
-    def _build_nested_paths(self) -> dict[str, list[int]]:
+    def _build_nested_paths(self) -> "_Places":
         """Return where columns are by name; Arrow takes the path of each apart for it, which of two thousand takes 2 ms."""
-        return {name: [place] for place, name in enumerate(self._names)}
+        return _Places(self._schema)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """The places of a schema's columns by name, as a list of one each."""
+
+    schema: pa.Schema
+
+    def __contains__(self, name: str) -> bool:
+        return int(self.schema.get_field_index(name)) >= 0
+
+    def __getitem__(self, name: str) -> list[int]:
+        return [self.schema.get_field_index(name)]
 
 
 class UncheckedFile:

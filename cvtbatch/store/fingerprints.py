@@ -64,10 +64,15 @@ def are_among(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]
     least = min(len(keys), len(others))
     there[:least] = _equal(keys[:least], others[:least])
     for find in (_among_shifted, _among_hashed):
-        left = np.flatnonzero(~there)
-        if len(left) and len(others):
-            there[left] = find(keys[left], others)
+        left = ~there
+        if left.any() and len(others):
+            there[left] = find(chosen(keys, left), others)
     return there
+
+
+def chosen(keys: Fingerprints, flags: npt.NDArray[np.bool_]) -> Fingerprints:
+    """Return the fingerprints that are flagged; not a copy where all are."""
+    return keys if flags.all() else keys[flags]
 
 
 def newest_of(keys: Fingerprints, sequences: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -85,11 +90,14 @@ def newest_of(keys: Fingerprints, sequences: npt.NDArray[np.int64]) -> npt.NDArr
     return np.delete(np.arange(len(keys)), older)
 
 
-def repeated_in(keys: Fingerprints) -> npt.NDArray[np.int64]:
-    """Return the places of rows that share their key with another one, ascending."""
+def shared_in(keys: Fingerprints, owners: Fingerprints) -> npt.NDArray[np.int64]:
+    """Return the places of rows whose key is that of another owner's row too, ascending."""
     alike = _alike(keys)
     codes = _codes(keys[alike])
-    return alike[np.bincount(codes)[codes] > 1]
+    one_of = np.empty(codes.max(initial=-1) + 1, np.int64)
+    one_of[codes] = alike
+    is_others = ~_equal(owners[alike], owners[one_of[codes]])
+    return alike[np.bincount(codes, is_others)[codes] > 0]
 
 
 def _equal(keys: Fingerprints, others: Fingerprints) -> npt.NDArray[np.bool_]:
@@ -181,7 +189,7 @@ class _Texts:
         _, offset_buffer, buffer = filled.buffers()
         offsets = np.frombuffer(offset_buffer, np.int32, len(filled) + 1, 4 * filled.offset)
         data = np.frombuffer(buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
-        lengths = np.diff(offsets)
+        lengths = offsets[1:] - offsets[:-1]
         longest = int(lengths.max())
         one_length = bool(longest == lengths.min())
         if one_length and _repeats(data, longest):

@@ -19,6 +19,8 @@ from cvtbatch.store.location import Location
 FILES_AT_ONCE = 8
 # And the most on a disk, that answers at once: of more threads each waits for the interpreter, which they take from one another.
 THREADS_ON_DISK = 2
+# Files of whose rows little is left, that may wait to be taken: so threads go on while the interpreter holds up who takes them.
+REDUCED_AHEAD = 32
 # Of files that are read over and over, what so many columns of them are said to be stays in memory: some 3 KB each.
 KEPT_COLUMNS = 2**14
 Result = TypeVar("Result")
@@ -63,8 +65,15 @@ class OpenFiles:
             self._kept = dict(zip(self._paths, self._ahead(self._open, self._most), strict=True))
         return self
 
-    def parts(self, columns: Sequence[str], together: int, work: Callable[[pa.Table], Result]) -> Iterator[Result]:
-        """Yield what is made of some columns of the rows, file by file, one more than so many of which are in work at a time."""
+    def parts(self, columns: Sequence[str], together: int) -> Iterator[pa.Table]:
+        """Yield some columns of the rows, file by file, one more than so many of which are in work at a time."""
+        return self._made(columns, min(together, self._most), lambda rows: rows)
+
+    def reduced(self, columns: Sequence[str], work: Callable[[pa.Table], Result]) -> Iterator[Result]:
+        """Yield what is made of some columns of the rows, file by file, by the threads that read them: much less than the rows."""
+        return self._made(columns, REDUCED_AHEAD, work)
+
+    def _made(self, columns: Sequence[str], together: int, work: Callable[[pa.Table], Result]) -> Iterator[Result]:
         # An expression does not tell which columns it names, but its text does; a column too many only costs time.
         named, asked = "" if self._where is None else str(self._where), {*columns}
         needed = [name for name in self._schema.names if name in asked or name in named]
@@ -74,17 +83,17 @@ class OpenFiles:
             rows = (self._kept.get(path) or self._open(path)).read(query)
             return work((rows if self._where is None else rows.filter(self._where)).select(list(columns)))
 
-        return self._ahead(read, min(together, self._most))
+        return self._ahead(read, together)
 
     def read(self, columns: Sequence[str]) -> pa.Table:
         """Return some columns of all rows."""
-        parts = list(self.parts(columns, FILES_AT_ONCE, lambda rows: rows))
+        parts = list(self.parts(columns, FILES_AT_ONCE))
         if not parts:
             return pa.schema([self._schema.field(name) for name in columns]).empty_table()
         return pa.concat_tables(parts)
 
     def _ahead(self, work: Callable[[str], Result], together: int) -> Iterator[Result]:
-        """Yield what is made of the files, in their order; so many are in work while the one before them is looked at."""
+        """Yield what is made of the files, in their order; so many are in work, or wait, while the one before them is looked at."""
         coming: deque[Future[Result]] = deque()
         for path in self._paths:
             coming.append(self._pool.submit(work, path))

@@ -22,10 +22,10 @@ from cvtbatch.errors import FormatError, InputError, InternalError
 from cvtbatch.nearest import did_you_mean, enumerated
 from cvtbatch.spec import FUSE, Spec, differences, parts_of
 from cvtbatch.store.column_names import check_columns
-from cvtbatch.store.condensed import Condensed
+from cvtbatch.store.condensed import Condensed, Places
 from cvtbatch.store.currency import Currency
 from cvtbatch.store.feature_sets import require_table
-from cvtbatch.store.fingerprints import Fingerprints, Key, repeated_in
+from cvtbatch.store.fingerprints import Fingerprints, Key, shared_in
 from cvtbatch.store.fused_embeddings import read_embeddings
 from cvtbatch.store.row_keys import (
     IS_OUTLINE,
@@ -183,18 +183,22 @@ class View:
 
     def current(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the current rows of a table in stored order, some at a time; few more than these are in memory."""
-        places, start = np.asarray(self.indices(name)), 0
+        return self._picked(name, columns, np.asarray(self.indices(name)))
+
+    def _picked(self, name: str, columns: Sequence[str], places: Places) -> Iterator[pa.RecordBatch]:
+        """Yield some rows of a table, given by their places in stored order, ascending; few more than these are in memory."""
+        start = 0
         for batch in self.stream(name, columns):
             first, last = np.searchsorted(places, [start, start + batch.num_rows])
             yield batch if last - first == batch.num_rows else batch.take(pa.array(places[first:last] - start))
             start += batch.num_rows
 
-    def repeated(self, name: str, columns: Sequence[str], keys: Fingerprints) -> pa.Table:
-        """Return the current rows of a table, of which some fingerprints are given, that share theirs with another one."""
-        places = repeated_in(keys)
-        if not len(places):
-            return self.contract(name).arrow().empty_table().select(columns)
-        return self.read(name, columns).take(self.indices(name).take(pa.array(places)))
+    def shared(self, name: str, columns: Sequence[str], keys: Fingerprints, owners: Fingerprints) -> pa.Table:
+        """Return the current rows that share a key with another owner's; keys and owners as fingerprints of all current rows."""
+        places = shared_in(keys, owners)
+        rows = self._picked(name, columns, np.asarray(self.indices(name))[places]) if len(places) else ()
+        schema = self.contract(name).arrow()
+        return pa.Table.from_batches(rows, pa.schema([schema.field(column) for column in columns]))
 
     def condensed(self, name: str, keys: Sequence[Key], others: Sequence[str] = ()) -> Condensed:
         """Return the current rows of a table, reduced to fingerprints of some columns, and to other columns: read in one go."""

@@ -69,6 +69,8 @@ class TableLog:
         self._location, self._contract, self._heads = location, contract, heads
         self._bounded = bounded_columns(contract)
         self._delta: DeltaTable | None = None
+        # Former versions that were read.
+        self._kept: dict[int, DeltaTable] = {}
         self._opened_version = 0
         # The state of the newest version that is known.
         self._version, self._state = -1, State({}, 0, self._bounded)
@@ -171,6 +173,19 @@ class TableLog:
     def forget(self) -> None:
         """Open the table anew the next time."""
         self._delta = None
+
+    def at(self, version: int) -> DeltaTable:
+        """Return the table at a version, as a handle that is good until `newest` is called: the one at hand, where it is there.
+
+        Raises:
+            FormatError: as for `load`.
+        """
+        if self._delta is not None and self._delta.version() == version:
+            self._state_of(self._delta)
+            return self._delta
+        if version not in self._kept:
+            self._kept[version] = self.load(version)
+        return self._kept[version]
 
     def load(self, version: int | None = None) -> DeltaTable:
         """Return the table at a version, by default the newest, as a handle of its own.

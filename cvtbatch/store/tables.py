@@ -62,8 +62,9 @@ class Table:
         self.contract = contract
         self.log = TableLog(location, contract, heads)
         self._location = location
-        # Versions that were read, each with the number of its last transaction.
-        self._pinned: dict[int, tuple[DeltaTable, int]] = {}
+        # Data files of versions that were read, by path, and the number of the last transaction. Rows are found again by their
+        # places in stored order, and two handles of one version may list its files in two orders.
+        self._pinned: dict[int, tuple[tuple[str, ...], int]] = {}
         self._known = KnownRows(contract)
 
     def files_at(self, version: int) -> list[str]:
@@ -92,19 +93,19 @@ class Table:
                 partition_base_dir=self._location.data_path(self.log.uri),
             )
 
-    def _files_of(self, pin: Pin | None, predicate: str | None = None) -> list[str]:
+    def _files_of(self, pin: Pin | None, predicate: str | None = None) -> Sequence[str]:
         """Return the data files of the newest or a pinned version; predicate as for `_files`."""
         if pin is None:
             delta = self.log.newest()
             return [] if delta is None else self._files(delta, predicate)
         with storage_errors(f"reading version {pin.version} of table {self.contract.name}"):
-            return self._files(self._at(pin)[0], predicate)
+            return self._at(pin)[0] if predicate is None else self._files(self.log.at(pin.version), predicate)
 
-    def _at(self, pin: Pin) -> tuple[DeltaTable, int]:
-        """Return a pinned version, and the number of its last transaction."""
+    def _at(self, pin: Pin) -> tuple[Sequence[str], int]:
+        """Return the data files of a pinned version, and the number of its last transaction."""
         if pin.version not in self._pinned:
-            delta = self.log.load(pin.version)
-            self._pinned[pin.version] = delta, int(delta.transaction_version(APP_ID) or 0)
+            delta = self.log.at(pin.version)
+            self._pinned[pin.version] = tuple(self._files(delta)), int(delta.transaction_version(APP_ID) or 0)
         return self._pinned[pin.version]
 
     def _until(self, pin: Pin | None) -> pc.Expression | None:
@@ -203,7 +204,7 @@ class Table:
 
     def _rows_by_file(self, pin: Pin) -> dict[str, int]:
         """Return how many rows the files of a pinned version have, as the log has it."""
-        actions = pa.table(self._at(pin)[0].get_add_actions()).select(["path", "num_records"]).to_pylist()
+        actions = pa.table(self.log.at(pin.version).get_add_actions()).select(["path", "num_records"]).to_pylist()
         return {self.path(action["path"]): action["num_records"] for action in actions}
 
     def _opened(
@@ -277,7 +278,7 @@ class Table:
     def _stream(
         self, files: Sequence[str], columns: Sequence[str], where: pc.Expression | None
     ) -> Iterator[pa.RecordBatch]:
-        for rows in self._opened(files, where).parts(columns, FILES_TOGETHER, lambda rows: rows):
+        for rows in self._opened(files, where).parts(columns, FILES_TOGETHER):
             yield from (batch for batch in rows.to_batches(max_chunksize=ROWS_TOGETHER) if batch.num_rows)
 
     def reduced(
@@ -285,7 +286,7 @@ class Table:
     ) -> Iterator[Result]:
         """Yield what is made of rows, file by file, as for `stream`, by the threads that read them."""
         files, where = self._files_of(pin), _all([where, self._until(pin)])
-        return self._opened(files, where).parts(columns, FILES_TOGETHER, work)
+        return self._opened(files, where).reduced(columns, work)
 
     def current(self, columns: Sequence[str] | None = None, pin: Pin | None = None) -> pa.Table:
         """Return the newest row of every key."""

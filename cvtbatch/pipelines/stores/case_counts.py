@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
-from cvtbatch.pipelines.stores.duplicates import IMAGE, PATIENT, find_duplicates
+from cvtbatch.pipelines.stores.duplicates import CASE, OF_CASES, OF_VOLUMES, find_duplicates
 from cvtbatch.pipelines.stores.region_status import ROI, with_regions
-from cvtbatch.store import REGION, Fingerprints, View, are_among
+from cvtbatch.store import REGION, Fingerprints, View, are_among, chosen
 
 Document = dict[str, object]
 Flags = npt.NDArray[np.bool_]
-CASE = ("case_key",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,10 @@ def read_cases(view: View, volume_spec_id: str) -> tuple[Fingerprints, Fingerpri
     """Return the keys of the current cases, those that have a volume under a specification, and what is said of duplicates."""
     # A row is looked at before what it stands on.
     view.pin("rois")
-    volumes = view.condensed("volumes", [CASE, IMAGE], ["volume_spec_id"])
-    with_volume = volumes.keys[CASE][_is(volumes.others["volume_spec_id"], volume_spec_id)]
-    cases = view.condensed("cases", [CASE, PATIENT])
-    return cases.keys[CASE], with_volume, find_duplicates(view, volumes.keys[IMAGE], cases.keys[PATIENT])
+    volumes = view.condensed("volumes", OF_VOLUMES, ["volume_spec_id"])
+    with_volume = chosen(volumes.keys[CASE], _is(volumes.others["volume_spec_id"], volume_spec_id))
+    cases = view.condensed("cases", OF_CASES)
+    return cases.keys[CASE], with_volume, find_duplicates(view, volumes.keys, cases.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +63,11 @@ def read_masks(view: View, spec_ids: Mapping[str, str], finds_all: bool) -> tupl
     here = _is(rois.others["volume_spec_id"], spec_ids["volume"]) & np.asarray(pc.is_null(rois.others[REGION]))
     drawn = here & np.asarray(pc.is_null(rois.others["outline_spec_id"]))
     own = here & _is(rois.others["outline_spec_id"], spec_ids["outline"])
-    left = own if finds_all else own & ~are_among(case_keys, case_keys[drawn])
+    left = own.copy()
+    if not finds_all:
+        left[own] = ~are_among(case_keys[own], chosen(case_keys, drawn))
     masks = drawn | left
-    return Masks(roi_keys[masks], case_keys[masks], drawn[masks]), roi_keys[here & ~(drawn | own)]
+    return Masks(chosen(roi_keys, masks), chosen(case_keys, masks), drawn[masks]), roi_keys[here & ~(drawn | own)]
 
 
 def count_cases(

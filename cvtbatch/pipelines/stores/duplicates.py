@@ -1,29 +1,34 @@
 """Cases that may be of one patient, found across centres."""
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch.store import Fingerprints, View
 
 Document = dict[str, object]
-# By which rows are compared.
-IMAGE, PATIENT = ("image_digest",), ("patient",)
+# By which rows are compared, and whose they are.
+IMAGE, PATIENT, CASE = ("image_digest",), ("patient",), ("case_key",)
+OF_VOLUMES, OF_CASES = (CASE, IMAGE), (CASE, PATIENT)
 
 
-def find_duplicates(view: View, images: Fingerprints, patients: Fingerprints) -> Document:
+def find_duplicates(
+    view: View, volumes: Mapping[tuple[str, ...], Fingerprints], cases: Mapping[tuple[str, ...], Fingerprints]
+) -> Document:
     """Return cases that have the same image, and as a hint those of several centres that have the same `patient`.
 
     Cases have the same image where their decoded voxels and geometry are equal. A patient is known within a centre only, and
     texts that merely repeat the case id, as is the default, say nothing of another centre's.
 
     Args:
-        images: fingerprints of the current volumes' `IMAGE`.
-        patients: of the current cases' `PATIENT`.
+        volumes: fingerprints of the current volumes by `OF_VOLUMES`.
+        cases: of the current cases by `OF_CASES`.
     """
-    volumes = view.repeated("volumes", ["case_key", "center", "image_digest"], images)
-    cases = view.repeated("cases", ["case_key", "center", "case_id", "patient"], patients)
-    named = cases.filter(pc.not_equal(cases["patient"], cases["case_id"]))
-    same_image = _groups(volumes, "image_digest", "case_key")
+    of_one = view.shared("volumes", ["case_key", "center", "image_digest"], volumes[IMAGE], volumes[CASE])
+    alike = view.shared("cases", ["case_key", "center", "case_id", "patient"], cases[PATIENT], cases[CASE])
+    named = alike.filter(pc.not_equal(alike["patient"], alike["case_id"]))
+    same_image = _groups(of_one, "image_digest", "case_key")
     same_patient = _groups(named, "patient", "center")
     return {
         "same_image": [{"cases": keys, "across_centers": across} for keys, across in same_image],

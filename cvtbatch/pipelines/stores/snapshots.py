@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from cvtbatch.pipelines.stores.duplicates import IMAGE, PATIENT, find_duplicates
+from cvtbatch.pipelines.stores.duplicates import OF_CASES, OF_VOLUMES, find_duplicates
 from cvtbatch.store import (
     FeatureStore,
     Selection,
@@ -25,12 +25,12 @@ def create(url: str, name: str, selection: Selection) -> Document:
     """
     store = FeatureStore.open_for_writing(url, existing=True)
     snapshot, created, view = create_snapshot(store, name, selection, "snapshot create")
-    images, patients = view.fingerprints("volumes", IMAGE), view.fingerprints("cases", PATIENT)
+    volumes, cases = view.condensed("volumes", OF_VOLUMES), view.condensed("cases", OF_CASES)
     return {
         "command": "snapshot create",
         "created": created,
         "snapshot": snapshot.to_document(),
-        "duplicates": find_duplicates(view, images, patients),
+        "duplicates": find_duplicates(view, volumes.keys, cases.keys),
     }
 
 

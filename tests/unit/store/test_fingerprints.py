@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from cvtbatch.store import fingerprints as module
-from cvtbatch.store.fingerprints import are_among, fingerprints_of, newest_of, repeated_in
+from cvtbatch.store.fingerprints import are_among, fingerprints_of, newest_of, shared_in
 
 TEXTS = ["", None, "a", "a\0", "\0", "ab", "abcd", "abcde", "é", "日本", "x" * 5000, "a", None, "", "abcd\0\0\0\0"]
 
@@ -74,7 +74,12 @@ def test_sets_and_newest_rows_are_those_of_dicts(alike: bool) -> None:
     assert are_among(keys, np.roll(keys, 7, axis=0)).all()
     assert not are_among(keys, others[:0]).any()
     assert are_among(keys[:0], others).shape == (0,)
-    assert repeated_in(keys).tolist() == [place for place, key in enumerate(told) if told.count(key) > 1]
+    owners = draw.integers(0, 4, 300)
+    of = [{owner for key, owner in zip(told, owners, strict=True) if key == own} for own in told]
+    shared = shared_in(keys, np.stack([owners, owners], axis=1).astype(np.uint64))
+    assert len(shared)
+    assert shared.tolist() == [place for place, several in enumerate(of) if len(several) > 1]
+    assert shared_in(keys[:0], keys[:0]).tolist() == []
     sequences = draw.integers(0, 9, 300)
     newest: dict[tuple[int, ...], int] = {}
     for place, key in enumerate(told):

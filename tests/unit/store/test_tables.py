@@ -10,7 +10,7 @@ from deltalake.exceptions import CommitFailedError
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
 from cvtbatch.errors import InputError, InternalError
-from cvtbatch.store import FeatureStore, open_files
+from cvtbatch.store import FeatureStore, open_files, table_log
 from cvtbatch.store.data_files import StoredRows
 from cvtbatch.store.location import Location
 from cvtbatch.store.rewriting import compact
@@ -216,3 +216,35 @@ def test_rows_of_runs_are_found_in_their_files(store: FeatureStore, monkeypatch:
                 text for rows in table.stream(["run_id"], None, pin, wanted) for text in rows["run_id"].to_pylist()
             ]
             assert (sorted(found), len(opened)) == (sorted(2 * [run for run in wanted if run in runs]), files)
+
+
+def test_a_pinned_version_keeps_its_order_where_its_handle_moves_on(store: FeatureStore) -> None:
+    """Rows are found again by their places in it."""
+    table = store.table("specs")
+    for name in "abc":
+        table.append([spec(name)])
+    pin = table.pin()
+    before = table.read(["spec_id"], pin=pin)
+    for name in "de":
+        table.append([spec(name)])
+    assert table.pin() != pin
+    assert table.read(["spec_id"], pin=pin) == before
+    assert sorted(before["spec_id"].to_pylist()) == ["a", "b", "c"]
+    other = FeatureStore(store.location.path).table("specs")
+    assert sorted(other.read(["spec_id"], pin=pin)["spec_id"].to_pylist()) == ["a", "b", "c"]
+
+
+def test_a_table_that_nobody_writes_to_is_opened_once(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.table("specs").append([spec("a")])
+    opened: list[str] = []
+
+    def open_table(uri: str, **how: object) -> DeltaTable:
+        opened.append(uri)
+        return DeltaTable(uri, **how)
+
+    monkeypatch.setattr(table_log, "DeltaTable", open_table)
+    table = FeatureStore(store.location.path).table("specs")
+    for _ in range(2):
+        pin = table.pin()
+        assert table.read(["spec_id"], pin=pin, where=pc.field("kind") == "volume").num_rows == table.count() == 1
+    assert opened == [store.location.table_uri("specs")]
