@@ -80,7 +80,7 @@ def test_a_worker_tells_what_it_compiles(cluster: Cluster) -> None:
     end = time.monotonic() + 30
     while not NOTICES and time.monotonic() < end:
         time.sleep(0.05)
-    assert NOTICES == ["compiling, once for this user and version: 3 of up to 33 loops"]
+    assert NOTICES == ["compiling, once for this user and version: 3 of up to 36 loops"]
 
 
 def test_the_window_is_bounded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

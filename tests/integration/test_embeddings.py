@@ -173,7 +173,7 @@ def done_and_alone(folder: Path) -> tuple[int, int, bool]:
     document = json.loads(CliRunner().invoke(cli, [*command, "--json"]).stdout)
     assert contracts.problems_of(document, "commands/status.json") == []
     alone = sum(spec["largest_alone"] for spec in document["specs"])
-    return document["cases"]["done"], alone, "by their largest slice alone" in CliRunner().invoke(cli, command).stdout
+    return document["cases"]["done"], alone, "by the largest slice alone" in CliRunner().invoke(cli, command).stdout
 
 
 def test_a_new_archive_is_extracted_and_embedded_in_one_run(tmp_path: Path, block_means: type[BlockMeans]) -> None:

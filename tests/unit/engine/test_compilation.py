@@ -16,8 +16,8 @@ def test_lines_tell_how_far_each_machine_is(monkeypatch: pytest.MonkeyPatch) -> 
         now += 0.4
     lines(1, None, "10.0.0.5")
     assert told == [
-        *(f"compiling, once for this user and version: {kept} of up to 33 loops" for kept in (1, 14, 27, 33)),
-        "compiling, once for this user and version at 10.0.0.5: 1 of up to 33 loops",
+        *(f"compiling, once for this user and version: {kept} of up to 36 loops" for kept in (1, 14, 27, 36)),
+        "compiling, once for this user and version at 10.0.0.5: 1 of up to 36 loops",
     ]
 
 

@@ -64,7 +64,7 @@ def test_there_are_as_many_as_cores_and_memory_allow(
     beside.await_compiled()
 
 
-@pytest.mark.parametrize(("kept", "started"), [(16, 4), (17, 0)])
+@pytest.mark.parametrize(("kept", "started"), [(18, 4), (19, 0)])
 def test_none_is_started_where_most_is_compiled(kept: int, started: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "_COMMAND", ["true"])
     monkeypatch.setattr(beside, "kept_loops", lambda: kept)
