@@ -6,6 +6,7 @@ none, as on anybody's machine, what was not fetched is skipped in CI too.
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,9 @@ from tests.support.schedule import longest_first, processes_of_run
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # The user's own key stays out of the tests, and is not made by them.
 os.environ.setdefault("CVTBATCH_UID_KEY", "the key of the tests")
+# A shell that starts the tests in the background has them pass over Ctrl-C, and what they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 IN_CI = os.environ.get("CI") == "true"
 
 
