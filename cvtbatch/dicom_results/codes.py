@@ -45,6 +45,22 @@ STORED_GRID = _own("stored_grid", "On the grid that features were computed on")
 NOT_LEARNED = _own("not_learned", "Rules or an outside program")
 VOTES = {name: _own(name, f"Votes for CVT, signature {shown}, no probability") for name, shown in _SIGNATURES.items()}
 PROBABILITIES = {name: _own(f"{name}_probability", f"Probability of CVT by {shown}") for name, shown in _MODELS.items()}
+EVENT = _own("event", "Event that the model tells")
+EVENT_VOTES = {
+    name: _own(f"{name}_event", f"Votes for the event, signature {shown}, no probability")
+    for name, shown in _SIGNATURES.items()
+}
+EVENT_PROBABILITIES = {
+    name: _own(f"{name}_event_prob", f"Probability of the event by {shown}") for name, shown in _MODELS.items()
+}
+BY_CLASS = {
+    **{
+        name: _own(f"{name}_by_class", f"Votes for a class, signature {shown}, no probability")
+        for name, shown in _SIGNATURES.items()
+    },
+    str(Model.DLRN): _own("dlrn_by_class", "Probability of a class by DLRN"),
+}
+PREDICTED_CLASS = _own("predicted_class", "Class of the highest probability by DLRN")
 CUTS = {
     (name, at): _own(f"{name}_thr_{at}", f"Threshold of {shown} at {_AT[at]} of training")
     for name, shown in _MODELS.items()
@@ -72,6 +88,11 @@ PRIVATE_CODES: tuple[Code, ...] = (
     NOT_LEARNED,
     *VOTES.values(),
     *PROBABILITIES.values(),
+    EVENT,
+    *EVENT_VOTES.values(),
+    *EVENT_PROBABILITIES.values(),
+    *BY_CLASS.values(),
+    PREDICTED_CLASS,
     *CUTS.values(),
     *CLASSES.values(),
     *POINTS.values(),

@@ -14,6 +14,9 @@ from cvtbatch.errors import InputError
 from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.training_cohort import read_training
 from cvtbatch.pipelines.models.unseen_rows import read_unseen
+from cvtbatch.pipelines.results.outline_results import to_outline, to_results
+from cvtbatch.pipelines.results.page_lines import to_lines
+from cvtbatch.pipelines.results.stored_results import read_stored_results
 from cvtbatch.pipelines.shared.outcomes import UNLISTED, read_outcomes
 from cvtbatch.store import FeatureStore, Selection, create_snapshot
 from cvtbatch.store.wide import PRIMARY
@@ -27,6 +30,7 @@ SETS = [argument for value in (*SMALLEST_JOB, "cohort.training_centers=[C1]") fo
 ETIOLOGIES = ("HP", "CVT", "CAA", "CVT")
 OF_ETIOLOGY = ("--set", "fit.outcome=etiology", "--set", "fit.classes=[HP, CVT, CAA]", "--set", "fit.clinical.terms=[]")
 FEW = ("prediction_sets.alpha=0.2", "selection.lasso_folds=2", "forest.folds=2", "smote_neighbors=1")
+CLASS_CODES = ("rad_by_class", "dl_by_class", "dlr_by_class", "dlrn_by_class", "predicted_class")
 WITH_SETS = [argument for value in FEW for argument in ("--set", f"fit.{value}")]
 
 
@@ -77,6 +81,33 @@ def test_scores_hold_a_probability_of_each_class_and_none_of_an_event(folder: Pa
         assert set(row["set_by_class"]) <= {0, 1}
     alone = ("rad", "dlrn", "dlr_probability", "dlrn_youden", "set_event", "points_total", "clinical_points")
     assert {row[name] for row in rows for name in alone} == {None}
+
+
+def test_results_for_a_pacs_tell_the_probability_of_each_class(folder: Path) -> None:
+    bundle = load_bundle(folder / "bundle")
+    store = FeatureStore(str(folder / "store"))
+    stored = read_stored_results(store.at(None), bundle)
+    scores = {row["roi_key"]: row for row in store.table("scores").read().to_pylist()}
+    told_of = {key for key, row in scores.items() if row["dlrn_by_class"] is not None}
+    scored = [row for rows in stored.rois.values() for row in rows if row["roi_key"] in told_of]
+    assert len(scored) > 50
+    for row in scored:
+        own = scores[row["roi_key"]]
+        results = to_results(stored, row, 10.0, 60.0, bundle)
+        by_code = {code: [one.text for one in results.told if one.concept.value == code] for code in CLASS_CODES}
+        for name in ("rad_by_class", "dl_by_class", "dlr_by_class", "dlrn_by_class"):
+            told = dict(text.rsplit(": ", 1) for text in by_code[name])
+            assert {one: float(number) for one, number in told.items()} == dict(
+                zip(own["classes"], own[name], strict=True)
+            )
+        assert by_code["predicted_class"] == [own["predicted_class"]]
+        assert not results.judged
+        assert not [one for one in results.measured if "CVT" in one.concept.meaning]
+        outline = to_outline(stored, row)
+        shown = [line for line in to_lines(outline, results) if "DLRN" in line]
+        share = own["dlrn_by_class"][0]
+        assert shown[0] == f"Probability of HP by DLRN: {share:.4g}"
+        assert shown[3] == f"Class of the highest probability by DLRN: {own['predicted_class']}"
 
 
 def test_explanations_of_all_scored_rows_sum_up_to_their_logarithms_of_odds(folder: Path) -> None:
@@ -204,7 +235,6 @@ def test_variants_of_several_classes_are_compared_by_m_here_and_at_another_centr
 
 
 def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:
-    (folder / "m.csv").write_text("center,case_id,image\nC2,001,ct.nii.gz\n")
     store, bundle = ("--store", folder / "store"), ("--bundle", folder / "bundle")
     center = ("--center", "C2")
     for command, kind in (
@@ -213,7 +243,6 @@ def test_what_is_of_yes_or_no_alone_is_refused(folder: Path) -> None:
             "several classes (HP, CVT, CAA)",
         ),
         (("agreement", *store, *bundle, "--readers", "A,B", "--out", folder / "pairs"), "leave --bundle out"),
-        (("results", *store, *bundle, "--manifest", folder / "m.csv", "--out", folder / "dicom"), "codes of a report"),
     ):
         found = cvtbatch(*command)
         assert found.returncode == 1, command

@@ -19,6 +19,7 @@ from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.manifest import read_manifest
 from cvtbatch.store import FeatureStore
+from cvtbatch.validation.outcome import outcome_of
 from tests.support.archives import write_rows
 from tests.support.commands import cvtbatch
 from tests.support.mask_files import UNEVEN, Ball, ball, datasets, write_seg
@@ -140,6 +141,26 @@ def test_scores_of_a_bundle_are_in_the_report_in_fhir_and_on_the_page(archive: P
     # A page of another report would be taken for this one's.
     assert written(archive, "A/tilted")["outlines"]["replaced"] == 1  # type: ignore[index]
     assert sorted(path.name for path in folder.iterdir()) == ["seg.dcm", "sr.dcm"]
+
+
+def test_a_bundle_of_another_event_names_it_and_nothing_says_cvt(archive: Path) -> None:
+    bundle = load_bundle(adapted_bundle(archive / "store", archive / "bundle", outcome_of("expansion")))
+    add_scores(FeatureStore.open_for_writing(str(archive / "store"), existing=True), bundle.digest)
+    assert written(archive, "A/tilted", "--bundle", archive / "bundle", "--capture", "--fhir")["unscored"] == []
+    folder = archive / "out" / "A" / "tilted" / "hematoma" / "A" / "1"
+    with quiet():
+        [group] = highdicom.sr.srread(folder / "sr.dcm").content.get_volumetric_roi_measurement_groups()
+    measured = {one.name.value: float(one.value) for one in group.get_measurements()}
+    probabilities = {
+        "rad_event_prob": SCORES["rad_probability"],
+        "dlr_event_prob": SCORES["dlr_probability"],
+        "dlrn_event_prob": SCORES["dlrn"],
+    }
+    votes = {f"{name}_event": SCORES[name] for name in ("rad", "dl", "dlr")}
+    assert {name: value for name, value in measured.items() if "_event" in name} == votes | probabilities
+    entries = [entry["resource"] for entry in json.loads((folder / "fhir.json").read_bytes())["entry"]]
+    assert [one["valueString"] for one in entries if one["code"]["coding"][0]["code"] == "event"] == ["expansion"]
+    assert not [one for one in entries if "CVT" in one["code"]["coding"][0]["display"]]
 
 
 @pytest.mark.parametrize(

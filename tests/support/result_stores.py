@@ -10,12 +10,14 @@ from cvtbatch import contracts
 from cvtbatch.dlrn import load_bundle
 from cvtbatch.dlrn.bundle import write_bundle
 from cvtbatch.dlrn.recalibration import OWN_KEYS
+from cvtbatch.documents import to_document
 from cvtbatch.geometry import Grid, stored_grid
 from cvtbatch.imaging import place_mask
 from cvtbatch.imaging.placement import mask_volume_ml
 from cvtbatch.ingest import ImageSlices, read_mask, read_volume
 from cvtbatch.manifest import read_manifest
 from cvtbatch.store import FeatureStore
+from cvtbatch.validation.outcome import CVT, Outcome
 from tests.support.cohorts import golden_of
 from tests.support.paths import ROOT
 from tests.support.store_rows import VOLUME_SPEC, row
@@ -76,8 +78,8 @@ def add_scores(store: FeatureStore, bundle_digest: str) -> None:
     )
 
 
-def adapted_bundle(store: Path, to: Path) -> Path:
-    """Write a kept bundle anew, for the specifications, features and embeddings of a store."""
+def adapted_bundle(store: Path, to: Path, outcome: Outcome = CVT) -> Path:
+    """Write a kept bundle anew, for the specifications, features and embeddings of a store, and as one that tells an outcome."""
     bundle = load_bundle(ROOT / "tests" / "compat" / "bundle-2")
     specs = {spec.kind: (name, spec) for name, spec in FeatureStore(str(store)).at(None).specs().items()}
     loadings = np.zeros((2048, bundle.model.loadings.shape[1]))
@@ -88,6 +90,8 @@ def adapted_bundle(store: Path, to: Path) -> Path:
     document["specs"] = {f"{kind}_spec_id": name for kind, (name, _) in specs.items()}
     document["spec_settings"] = {kind: spec.content() for kind, (_, spec) in specs.items()}
     document["job"] = {"cohort": {"primary_reader": "A", "primary_reading": 1}}
+    if outcome != CVT:
+        document["outcome"] = to_document(outcome)
     nothing = pa.table({"selected": pa.array([], pa.string())})
     columns = {name: pa.array([0.0]) for name in names} | {"epilepsy": pa.array([1])}
     rows = pa.table({**columns, "embedding": pa.array([[0.0] * 2048], pa.list_(pa.float32()))})

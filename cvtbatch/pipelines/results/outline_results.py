@@ -8,6 +8,7 @@ from cvtbatch import __version__
 from cvtbatch.dicom_results import codes
 from cvtbatch.dicom_results.values import Algorithm, Judged, Measured, Outline, Results, Told
 from cvtbatch.dlrn.bundle import Bundle
+from cvtbatch.dlrn.scoring import by_class
 from cvtbatch.dlrn.settings import SIGNATURES, Model
 from cvtbatch.pipelines.results.stored_results import DIAMETERS, StoredResults
 from cvtbatch.pipelines.shared.bundle_warnings import bundle_warnings
@@ -71,7 +72,12 @@ def to_results(stored: StoredResults, row: Row, segment_ml: float, mean_hu: floa
     if bundle is not None and score is not None:
         measured += _scored(score, bundle)
         judged += _judged(score)
-        told += [*_clinical_points(score), *_bundle_notes(score, bundle), Told(codes.BUNDLE_DIGEST, bundle.digest)]
+        told += [
+            *_told(score, bundle),
+            *_clinical_points(score),
+            *_bundle_notes(score, bundle),
+            Told(codes.BUNDLE_DIGEST, bundle.digest),
+        ]
         flags += score["flags"] or ()
     told += [*_flags(flags), Told(codes.SOFTWARE, f"cvtbatch {__version__}")]
     dates = [one["recorded_at"] for one in (shape, score) if one is not None]
@@ -91,12 +97,16 @@ def _measured(row: Row, shape: Row | None, segment_ml: float, mean_hu: float) ->
 
 
 def _scored(score: Row, bundle: Bundle) -> Iterator[Measured]:
+    of_cvt = bundle.description.outcome.is_cvt
+    votes, probabilities = (
+        (codes.VOTES, codes.PROBABILITIES) if of_cvt else (codes.EVENT_VOTES, codes.EVENT_PROBABILITIES)
+    )
     for model in Model:
         probability = score["dlrn" if model == Model.DLRN else f"{model}_probability"]
         if model in SIGNATURES and score[model] is not None:
-            yield Measured(codes.VOTES[model], score[model], codes.NO_UNITS)
+            yield Measured(votes[model], score[model], codes.NO_UNITS)
         if probability is not None:
-            yield Measured(codes.PROBABILITIES[model], probability, codes.NO_UNITS)
+            yield Measured(probabilities[model], probability, codes.NO_UNITS)
         if score[model] is not None:
             for at, threshold in bundle.description.thresholds.get(model, {}).items():
                 yield Measured(codes.CUTS[model, at], threshold, codes.NO_UNITS)
@@ -105,6 +115,20 @@ def _scored(score: Row, bundle: Bundle) -> Iterator[Measured]:
             yield Measured(concept, score[name], codes.NO_UNITS)
     if score["outside_count"] is not None:
         yield Measured(codes.OUTSIDE_COUNT, float(score["outside_count"]), codes.NO_UNITS)
+
+
+def _told(score: Row, bundle: Bundle) -> Iterator[Told]:
+    """Yield what a score other than of CVT is of: names of events and classes are the user's, and have no codes."""
+    outcome = bundle.description.outcome
+    if outcome.is_several:
+        for model in Model:
+            if (shares := score[by_class(model)]) is not None:
+                for name, share in zip(outcome.classes, shares, strict=True):
+                    yield Told(codes.BY_CLASS[model], f"{name}: {share!r}")
+        if score["predicted_class"] is not None:
+            yield Told(codes.PREDICTED_CLASS, score["predicted_class"])
+    elif not outcome.is_cvt:
+        yield Told(codes.EVENT, outcome.event)
 
 
 def _clinical_points(score: Row) -> Iterator[Told]:

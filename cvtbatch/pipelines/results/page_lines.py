@@ -7,7 +7,8 @@ from cvtbatch.dicom_results.values import Measured, Outline, Results
 from cvtbatch.dlrn.settings import Model
 
 # Votes and thresholds are for the report.
-_LEFT_OUT = {code.value for code in (*codes.VOTES.values(), *codes.CUTS.values())}
+_LEFT_OUT = {code.value for found in (codes.VOTES, codes.EVENT_VOTES, codes.CUTS) for code in found.values()}
+_SHOWN_TEXTS = {codes.EVENT, codes.PREDICTED_CLASS}
 _SHOWN_CLASSES = {code.value: code for (model, _), code in codes.CLASSES.items() if model == Model.DLRN}
 
 
@@ -26,8 +27,15 @@ def _lines(outline: Outline, results: Results) -> Iterator[str]:
         if judged.concept.value in _SHOWN_CLASSES:
             yield f"{judged.concept.meaning}: {judged.value.meaning}"
     for told in results.told:
-        if told.concept in {codes.COMMENT, codes.FLAG}:
-            yield told.text if told.concept == codes.COMMENT else f"Flag {told.text}"
+        if told.concept == codes.COMMENT:
+            yield told.text
+        elif told.concept == codes.FLAG:
+            yield f"Flag {told.text}"
+        elif told.concept in _SHOWN_TEXTS:
+            yield f"{told.concept.meaning}: {told.text}"
+        elif told.concept == codes.BY_CLASS[Model.DLRN]:
+            name, _, probability = told.text.rpartition(": ")
+            yield f"Probability of {name} by DLRN: {float(probability):.4g}"
 
 
 def _measured(number: Measured) -> str:

@@ -144,13 +144,13 @@ def write_results(
 
     Raises:
         InputError: there is no such case, centre or reader; a folder cannot be written; the store lacks the bundle's
-            specifications; the bundle tells another outcome than CVT; there are no credentials as they must be.
+            specifications; there are no credentials as they must be.
         FormatError: the bundle is damaged.
         ResourceError: a library is not here.
     """
     require("DICOM results need", "highdicom")
     with _open(destination) as sender:
-        bundle = None if bundle_path is None else load_cvt_bundle(bundle_path)
+        bundle = None if bundle_path is None else load_bundle(bundle_path)
         store = FeatureStore(url)
         view = store.at(None)
         manifest = read_manifest(manifest_path)
@@ -213,25 +213,6 @@ def _hand_over(
             if one.error is not None and not (report.objects and report.objects[-1].error is one.error):
                 on_refused(one.file, one.error)
             report.objects.append(one)
-
-
-def load_cvt_bundle(path: Path) -> Bundle:
-    """Load a bundle, which must tell what the codes of a report are of.
-
-    Raises:
-        InputError: "other_outcome".
-        FormatError: the bundle is damaged.
-    """
-    bundle = load_bundle(path)
-    if not bundle.description.outcome.is_cvt:
-        outcome = bundle.description.outcome
-        told = f"several classes ({', '.join(outcome.classes)})" if outcome.is_several else outcome.event
-        raise InputError(
-            "other_outcome",
-            f"the bundle tells {told}, and codes of a report are of CVT alone: leave --bundle out, and the reports "
-            "hold measurements",
-        )
-    return bundle
 
 
 def _resolve(view: View, manifest: Manifest, keys: Sequence[str], centers: Sequence[str], reader: str | None) -> Asked:

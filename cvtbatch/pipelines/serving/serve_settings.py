@@ -14,7 +14,6 @@ from cvtbatch.pacs.source import Source
 from cvtbatch.pipelines.centers.add_center import resolve_by_bundle
 from cvtbatch.pipelines.extraction.settings import Options, Settings, resolve
 from cvtbatch.pipelines.indexing.index import IndexOptions
-from cvtbatch.pipelines.results.write_results import load_cvt_bundle
 from cvtbatch.pipelines.serving.outgoing import ResultsWork
 from cvtbatch.pipelines.shared.bundle_networks import untrained_weights
 from cvtbatch.pipelines.shared.job import Job
@@ -109,7 +108,6 @@ def require_results(source: Source, results: ResultsWork | None) -> None:
     """Refuse what would stop the first batch.
 
     Raises:
-        InputError: "other_outcome".
         FormatError: the bundle is damaged.
         ResourceError: libraries are missing.
     """
@@ -119,6 +117,6 @@ def require_results(source: Source, results: ResultsWork | None) -> None:
         return
     require("DICOM results need", "highdicom")
     if results.bundle is not None:
-        load_cvt_bundle(results.bundle)
+        load_bundle(results.bundle)
     if results.sends and results.destination is not None and isinstance(results.destination.address, Dimse):
         require("sending by DIMSE needs", "pynetdicom")
