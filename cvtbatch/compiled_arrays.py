@@ -6,7 +6,7 @@ all loops take to compile. Here the same allocation is written into the loop tha
 A loop over numbers that stand side by side reads and writes them at each turn, and begins with a look whether its arrays overlap.
 Lanes are one value, which stays in the processor's registers from turn to turn of the loop around it, in vectors as wide as the
 processor has them. Each lane is added and multiplied by itself, and rounded each time: its bits are those of a number alone. Eight
-are the partial sums of NumPy's `add.reduce`.
+are the partial sums of NumPy's `add.reduce`, or as many rows of a small ROI.
 """
 
 import operator
@@ -73,13 +73,13 @@ LANES = 32
 
 
 class Lanes(Protocol):
-    """`LANES` numbers of float64 or float32, or eight of float64, inside a compiled loop."""
+    """`LANES` numbers, or eight, of float64 or float32, inside a compiled loop."""
 
     def __add__(self, other: "Lanes") -> "Lanes": ...
 
     def __sub__(self, other: "Lanes") -> "Lanes": ...
 
-    def __mul__(self, other: float) -> "Lanes": ...
+    def __mul__(self, other: "float | Lanes") -> "Lanes": ...
 
 
 class _LanesType(types.Type):
@@ -91,6 +91,7 @@ class _LanesType(types.Type):
 _lanes: Any = _LanesType(LANES, types.float64)
 _lanes_of_float32: Any = _LanesType(LANES, types.float32)
 _eight: Any = _LanesType(8, types.float64)
+_eight_of_float32: Any = _LanesType(8, types.float32)
 
 
 class _LanesModel(models.PrimitiveModel):
@@ -116,8 +117,8 @@ def _take_lanes(typing_context, array, first):  # type: ignore[no-untyped-def]
 
 
 def _take_eight(typing_context, array, first):  # type: ignore[no-untyped-def]
-    """Return eight float64 numbers as well."""
-    return _eight(array, types.intp), _load
+    """Return eight numbers as well."""
+    return (_eight if array.dtype == types.float64 else _eight_of_float32)(array, types.intp), _load
 
 
 def _load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -138,10 +139,12 @@ def _sum_eight(typing_context, lanes):  # type: ignore[no-untyped-def]
 
 
 def _put_lanes(typing_context, array, first, lanes):  # type: ignore[no-untyped-def]
-    """Write as many."""
+    """Write as many, rounded to the array's type."""
+    kept = _LanesType(lanes.count, array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _place(context, builder, signature, arguments, lanes), align=4)
+        numbers = arguments[2] if kept == lanes else builder.fptrunc(arguments[2], _vector(kept))
+        builder.store(numbers, _place(context, builder, signature, arguments, kept), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes), generate
@@ -161,12 +164,35 @@ def _place(context: Any, builder: Any, signature: Any, arguments: Any, of: Any) 
     return builder.bitcast(builder.gep(made.data, [arguments[1]]), _vector(of).as_pointer())
 
 
+def _add_where_reached(typing_context, lanes, number, others, limits):  # type: ignore[no-untyped-def]
+    """Return eight numbers, to which another one is added where one of eight others is no less than its limit."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums, number, others, limits = arguments
+        reached = builder.fcmp_ordered(">=", others, limits)
+        return builder.select(reached, builder.fadd(sums, _everywhere(builder, number, sums.type)), sums)
+
+    return _eight(_eight, types.float64, others, limits), generate
+
+
+def _fused_difference(typing_context, a, b, c):  # type: ignore[no-untyped-def]
+    """Return a * b - c of eight numbers a and c and a number b, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a, b, c = arguments
+        multiply_add = _llvm().FunctionType(a.type, [a.type] * 3)
+        fma = builder.module.declare_intrinsic("llvm.fma.v8f64", (), multiply_add)
+        return builder.call(fma, [a, _everywhere(builder, b, a.type), builder.fneg(c)])
+
+    return _eight(_eight, types.float64, _eight), generate
+
+
 class _WithLanes(ConcreteTemplate):
-    cases: ClassVar = [of(of, of) for of in (_lanes, _lanes_of_float32, _eight)]
+    cases: ClassVar = [of(of, of) for of in (_lanes, _lanes_of_float32, _eight, _eight_of_float32)]
 
 
 class _WithNumber(ConcreteTemplate):
-    cases: ClassVar = [of(of, of.number) for of in (_lanes, _lanes_of_float32)]
+    cases: ClassVar = [of(of, of.number) for of in (_lanes, _lanes_of_float32, _eight)]
 
 
 def _add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -178,12 +204,20 @@ def _subtract(context: Any, builder: Any, signature: Any, arguments: Any) -> Any
 
 
 def _multiply(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    ir = _llvm()
+    return builder.fmul(*arguments)
+
+
+def _multiply_all(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     lanes, number = arguments
-    first, nothing = ir.IntType(32)(0), ir.Constant(lanes.type, ir.Undefined)
+    return builder.fmul(lanes, _everywhere(builder, number, lanes.type))
+
+
+def _everywhere(builder: Any, number: Any, vector: Any) -> Any:
+    ir = _llvm()
+    first, nothing = ir.IntType(32)(0), ir.Constant(vector, ir.Undefined)
     one = builder.insert_element(nothing, number, first)
-    everywhere = builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(first.type, LANES), [0] * LANES))
-    return builder.fmul(lanes, everywhere)
+    count = vector.count
+    return builder.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(first.type, count), [0] * count))
 
 
 def _register() -> None:
@@ -192,7 +226,8 @@ def _register() -> None:
     for sign, template, write in (
         (operator.add, _WithLanes, _add),
         (operator.sub, _WithLanes, _subtract),
-        (operator.mul, _WithNumber, _multiply),
+        (operator.mul, _WithLanes, _multiply),
+        (operator.mul, _WithNumber, _multiply_all),
     ):
         cast(Any, infer_global)(sign)(template)
         for case in template.cases:
@@ -201,7 +236,9 @@ def _register() -> None:
 
 _register()
 take_lanes = cast("Callable[[NDArray[np.floating], int], Lanes]", intrinsic(_take_lanes))
-take_eight = cast("Callable[[NDArray[np.float64], int], Lanes]", intrinsic(_take_eight))
+take_eight = cast("Callable[[NDArray[np.floating], int], Lanes]", intrinsic(_take_eight))
 sum_eight = cast("Callable[[Lanes], float]", intrinsic(_sum_eight))
 put_lanes = cast("Callable[[NDArray[np.floating], int, Lanes], None]", intrinsic(_put_lanes))
+add_where_reached = cast("Callable[[Lanes, float, Lanes, Lanes], Lanes]", intrinsic(_add_where_reached))
+fused_difference = cast("Callable[[Lanes, float, Lanes], Lanes]", intrinsic(_fused_difference))
 round_lanes = cast("Callable[[Lanes], Lanes]", intrinsic(_round_lanes))

@@ -11,6 +11,7 @@ Source: PyRadiomics 3.0.1, `imageoperations.getMask`, `checkMask`, `cropToTumorM
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,7 @@ class RoiBox:
         spacing_mm: (z, y, x).
         largest_hu: the largest magnitude among the voxels of `values`, before they are normalised; of those around it
             that are interpolated where they are normalised and then resampled.
+        largest: the largest magnitude among `values`.
         pixel_type: of the image that `values` are of, whose numbers they are.
     """
 
@@ -56,11 +58,16 @@ class RoiBox:
     shape: Triple
     spacing_mm: tuple[float, float, float]
     largest_hu: float
+    largest: float
     pixel_type: np.dtype[Any]
 
     def gray_values(self) -> NDArray[np.floating]:
         """Return the (n,) ROI values in the type that PyRadiomics computes in."""
-        return in_own_type(self.values[self.index], self.pixel_type)
+        return in_own_type(self.roi_values(), self.pixel_type)
+
+    def roi_values(self) -> NDArray[np.float64]:
+        """Return the (n,) ROI values."""
+        return self.values.take(flat_places(self.index, (0, 0, 0), self.values.shape))
 
     @property
     def roi_slices(self) -> tuple[slice, slice, slice]:
@@ -72,6 +79,17 @@ class RoiBox:
     def voxel_mm3(self) -> float:
         """Volume of a voxel."""
         return float(np.multiply.reduce(self.spacing_mm[::-1]))
+
+
+def flat_places(index: Index, lower: Sequence[int], shape: Sequence[int]) -> NDArray[np.int64]:
+    """Return voxels as places in a flattened part of an image that begins at `lower`: one index reads faster than three."""
+    z, y, x = index
+    places = z * shape[1]
+    places += y
+    places *= shape[2]
+    places += x
+    places -= (lower[0] * shape[1] + lower[1]) * shape[2] + lower[2]
+    return places
 
 
 def in_own_type(values: NDArray[np.float64], pixel_type: np.dtype[Any]) -> NDArray[np.floating]:
@@ -187,7 +205,8 @@ def _roi_box(
         outline = kept if own.resegment_shape else _within(index, lower, upper)
     z_mm, y_mm, x_mm = spacing_mm[::-1]
     lows, shape, mm = to_triple(lower), to_triple(upper - lower), (z_mm, y_mm, x_mm)
-    return RoiBox(values, kept, outline, lows, shape, mm, largest_hu, pixel_type)
+    largest = largest_magnitude(values) if own.normalize else largest_hu
+    return RoiBox(values, kept, outline, lows, shape, mm, largest_hu, largest, pixel_type)
 
 
 def _resegmented(gray: NDArray[np.floating], index: Index, own: Preparation) -> Index:

@@ -95,7 +95,8 @@ def box_features(box: RoiBox, feature_set: FeatureSet) -> FastResult:
                 by_class["firstorder"] = first_order_features(
                     gray_values, gray.counts, own.voxel_array_shift, box.voxel_mm3
                 )
-                if undefined := int(np.isnan(gray_values).sum()):
+                if np.isnan(gray_values.max()):
+                    undefined = int(np.isnan(gray_values).sum())
                     degenerate.append(f"{image}/firstorder: {undefined} voxels without a value")
             values.update(_named(image, by_class, feature_set))
     return FastResult(values, box.largest_hu, tuple(degenerate))

@@ -14,7 +14,7 @@ import pywt
 from numpy.typing import NDArray
 
 from cvtbatch.errors import InputError
-from cvtbatch.radiomics.box import Index, RoiBox, in_own_type, largest_magnitude
+from cvtbatch.radiomics.box import RoiBox, flat_places, in_own_type
 from cvtbatch.radiomics.feature_set import ImageType
 from cvtbatch.radiomics.gaussian import laplacian_of_gaussian
 from cvtbatch.radiomics.lbp import pattern_images
@@ -86,10 +86,11 @@ def _wavelet(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     roi = tuple(slice(seen.start - low, seen.stop - low) for seen, low in zip(box.roi_slices, lower, strict=True))
     values = in_own_type(box.values[part], box.pixel_type)
     values = np.pad(values, [(0, size % 2) for size in values.shape], "wrap")
-    places = _places(box.index, lower, values.shape)
     for level in range(levels):
-        wanted = tuple(slice(0, size) for size in values.shape)
-        if level + 1 == levels:
+        if level + 1 < levels:
+            wanted = tuple(slice(0, size) for size in values.shape)
+            places = flat_places(box.index, lower, values.shape)
+        else:
             wanted, places = roi, _inside(box)
         details: dict[str, Values] = {}
         approximation = values
@@ -112,36 +113,29 @@ def _seen_from_roi(box: RoiBox, reach: int) -> tuple[slice, ...]:
 
 
 def _square(box: RoiBox, _: ImageType) -> Iterator[Values]:
-    yield ((1 / np.sqrt(_largest(box))) * box.values[box.index]) ** 2
+    yield ((1 / np.sqrt(_largest(box))) * box.roi_values()) ** 2
 
 
 def _square_root(box: RoiBox, _: ImageType) -> Iterator[Values]:
-    x, largest = box.values[box.index], largest_magnitude(box.values)
-    positive, negative, root = x > 0, x < 0, x.copy()
-    root[positive] = np.sqrt(x[positive] * largest)
-    root[negative] = -np.sqrt(-x[negative] * largest)
-    yield root
+    x = box.roi_values()
+    yield np.copysign(np.sqrt(np.abs(x) * box.largest), x)
 
 
 def _logarithm(box: RoiBox, _: ImageType) -> Iterator[Values]:
-    x, largest = box.values[box.index], _largest(box)
-    positive, negative, logarithm = x > 0, x < 0, x.copy()
-    logarithm[positive] = np.log(x[positive] + 1)
-    logarithm[negative] = -np.log(-(x[negative] - 1))
-    yield logarithm * (largest / np.log(np.array([largest]) + 1)[0])
+    x, largest = box.roi_values(), _largest(box)
+    yield np.copysign(np.log(np.abs(x) + 1), x) * (largest / np.log(np.array([largest]) + 1)[0])
 
 
 def _exponential(box: RoiBox, _: ImageType) -> Iterator[Values]:
     largest = _largest(box)
-    yield np.exp((np.log(largest) / largest) * box.values[box.index])
+    yield np.exp((np.log(largest) / largest) * box.roi_values())
 
 
 def _largest(box: RoiBox) -> float:
     """Return the largest magnitude in the box, by which these filters scale."""
-    largest = largest_magnitude(box.values)
-    if largest == 0:
+    if box.largest == 0:
         raise InputError("flat_image", "every voxel of the box around the ROI is 0: its filtered images are undefined")
-    return largest
+    return box.largest
 
 
 def _patterns(box: RoiBox, _: ImageType) -> Iterator[Values]:
@@ -152,7 +146,7 @@ def _patterns(box: RoiBox, _: ImageType) -> Iterator[Values]:
 def _gradient(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
     """Gradient magnitude by central differences, ITK's operations in its order; past the box its border voxel stands again."""
     squares = np.zeros(len(box.index[0]))
-    here, shape = _places(box.index, (0, 0, 0), box.values.shape), box.values.shape
+    here, shape = flat_places(box.index, (0, 0, 0), box.values.shape), box.values.shape
     for axis in (2, 1, 0):  # ITK counts its axes from x
         weight = 0.5 * (1.0 / box.spacing_mm[axis]) if image_type.filtering.gradient_use_spacing else 0.5
         step = math.prod(shape[axis + 1 :])
@@ -164,13 +158,7 @@ def _gradient(box: RoiBox, image_type: ImageType) -> Iterator[Values]:
 
 def _inside(box: RoiBox) -> NDArray[np.int64]:
     """The ROI's voxels as places in its own bounding box, flattened."""
-    return _places(box.index, box.lower, box.shape)
-
-
-def _places(index: Index, lower: Sequence[int], shape: Sequence[int]) -> NDArray[np.int64]:
-    """Voxels as places in a flattened part of the box that begins at `lower`: one index reads faster than three."""
-    z, y, x = (axis - low for axis, low in zip(index, lower, strict=True))
-    return (z * shape[1] + y) * shape[2] + x
+    return flat_places(box.index, box.lower, box.shape)
 
 
 _FILTERS: Mapping[str, Callable[[RoiBox, ImageType], Iterator[Values]]] = {

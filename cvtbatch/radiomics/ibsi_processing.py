@@ -79,6 +79,7 @@ def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation)
     lower, upper = bounds(outline)
     z, y, x = (slice(low, high) for low, high in zip(lower, upper, strict=True))
     values = np.ascontiguousarray(found.hu[z, y, x])
+    largest = largest_magnitude(values)
     return RoiBox(
         values=values,
         index=_seen_from(lower, kept),
@@ -86,7 +87,8 @@ def cut_ibsi_box(ct: sitk.Image, mask: sitk.Image, preparation: IbsiPreparation)
         lower=(0, 0, 0),
         shape=to_triple(upper - lower),
         spacing_mm=found.spacing_mm,
-        largest_hu=largest_magnitude(values),
+        largest_hu=largest,
+        largest=largest,
         pixel_type=np.dtype(np.float64),
     )
 

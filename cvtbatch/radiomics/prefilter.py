@@ -25,7 +25,10 @@ Doubles = NDArray[np.float64]
 
 
 def spline_coefficients(values: Doubles, near: Sequence[slice]) -> Doubles:
-    """Return `scipy.ndimage.spline_filter(values, 3, float64, "constant")` of (z, y, x) values, at the voxels of `near`."""
+    """Return (z, x, y) coefficients, at the voxels of `near`, of (z, y, x) values.
+
+    They are those of `scipy.ndimage.spline_filter(values, 3, float64, "constant")`.
+    """
     z, y, x = near
     lines = values.copy()
     _filter_axis(lines.reshape(1, len(lines), -1))
@@ -33,7 +36,7 @@ def spline_coefficients(values: Doubles, near: Sequence[slice]) -> Doubles:
     _filter_axis(lines)
     lines = np.ascontiguousarray(lines[:, y].swapaxes(1, 2))
     _filter_axis(lines)
-    return np.ascontiguousarray(lines[:, x].swapaxes(1, 2))
+    return lines[:, x]
 
 
 def _filter_axis(lines: Doubles) -> None:

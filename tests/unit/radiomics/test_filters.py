@@ -108,6 +108,23 @@ def test_patterns_equal_scipy(blur):
     np.testing.assert_allclose(found.m2, np.sqrt((spread**2).sum(axis=1)).real, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(2, 9, 75), (3, 31, 3), (1, 17, 30), (12, 2, 8), (5, 40, 1)])
+@pytest.mark.parametrize("share", [0.05, 0.9])
+def test_patterns_of_thin_images_of_holes_and_at_borders_equal_scipy(shape: tuple[int, int, int], share: float) -> None:
+    generator = np.random.default_rng(sum(shape))
+    mask = (generator.random(shape) < share).astype(np.uint8)
+    mask.reshape(-1)[[0, 1]] = 1
+    mask.reshape(-1)[-1] = 0
+    values = np.round(generator.normal(40, 9, shape))
+    box = cut_box(sitk.GetImageFromArray(values), sitk.GetImageFromArray(mask), preparation())
+    coordinates = np.array(box.index).T[None] + np.array(icosphere(1, 1).vertices)[:, None]
+    samples = map_coordinates(box.values, coordinates.T, order=3)
+    counts = (samples >= box.values[box.index][:, None]).sum(axis=1)
+    found = pattern_images(box)
+    np.testing.assert_array_equal(found.kurtosis, kurtosis(samples, axis=1))
+    np.testing.assert_allclose(found.m1, counts * np.sqrt(42) / (4 * np.pi), rtol=1e-12, atol=1e-12)
+
+
 def test_kurtosis_of_a_flat_region_is_undefined_where_scipy_says_so():
     ct, mask = pair(4, (8, 12, 12), (1.0, 1.0, 1.0))
     box = cut_box(ct * 0 + 64, mask, preparation())
