@@ -89,6 +89,11 @@ class Stack:
         said = self._values(lambda header: header.contrast)
         return any(said) if said else None
 
+    @property
+    def multi_energy(self) -> bool:
+        """Whether any slice hints that it was computed of several energies."""
+        return any(header.multi_energy for header in self.slices)
+
     def agreed(self, value: Callable[[SliceHeader], _Value | None]) -> _Value | None:
         """Return the value of the slices that have one; None where they differ."""
         values = self._values(value)
@@ -126,6 +131,7 @@ class Stack:
         parts += [f"{min(tubes):.4g} to {max(tubes):.4g} kV"] if len(tubes) > 1 else []
         parts += ["derived"] if self.slices[0].is_derived else []
         parts += ["contrast"] if self.contrast else []
+        parts += ["multi-energy"] if self.multi_energy else []
         parts += ["passes interleaved"] if self.interleaved else []
         parts += [f"{self.left_out} left out where passes overlap"] if self.left_out else []
         return ", ".join(parts)
