@@ -25,10 +25,15 @@ _NO_AGENT = re.compile(
 )
 _MEDIUM = r"(?:I\.?V\.?[ -]*)?(?:CONTRAST\w*|KONTRAST\w*|MDC)"
 _WORDS = (
-    rf"(?:\b(?:CTA|CTV|ANGIO\w*|VENOGR\w*|PHLEBOGR\w*|ART[EÉ]RI(?:AL|EL\w*)|VENOUS|VEN(?:Ö|OE)S\w*|CECT|KM|KONTRASTMITTEL\w*|"
-    rf"(?:POST|WITH|W|W/|AFTER|MIT|NACH|CON|COM|AVEC)[ -]*{_MEDIUM})\b|C\+)"
+    rf"(?:\b(?:CTA|CTV|ANGIO\w*|VENOGR\w*|PHLEBOGR\w*|ART[EÉ]RI(?:AL|EL\w*)|VENOUS|VEN(?:Ö|OE)S\w*|CECT|KM|MDC|KONTRASTMITTEL\w*|INJECT\w*|C/C|"
+    rf"(?:POST|WITH|W|W/|AFTER|MIT|NACH|CON|COM|AVEC)[ -]*{_MEDIUM})\b|C\+|\bIV ?\+|(?<!\S)\+ ?C\b)"
 )
-_HINT = re.compile(_WORDS)
+# "With and without", in any order, is a hint too.
+_WITH = r"(?:WITH|W|MIT|M|AVEC|CON|COM)"
+_HINT = re.compile(
+    rf"{_WORDS}|\b(?:{_WITH}\W*(?:AND|UND|ET|E|Y|[+&/])?\W*{_WITHOUT}|{_WITHOUT}\W*(?:AND|UND|ET|E|Y|[+&/])\W*{_WITH})"
+    rf"\W+(?:{_MEDIUM}|KM|IV)\b"
+)
 # "ohne KM" and "-KM" say the contrary; "mit und ohne KM" does not, and "Kopf-KM" has a hyphen.
 _NEGATED = re.compile(
     rf"\b(?:OHNE|O\.?|VOR|KEINE?|NO[NT]?|WITHOUT|W/?O|PR[EÄ]|SANS|SENZA|SIN|SEM)[ -]*(?:I\.?V\.?[ -]*)?{_WORDS}|"
