@@ -6,6 +6,7 @@ nobody is told.
 """
 
 import re
+from functools import lru_cache
 
 # German, English, French, Italian, Spanish and Portuguese.
 _WITHOUT = r"(?:WITHOUT|W/?O|OHNE|KEINE?[MNRS]?|SANS|SENZA|SIN|SEM)"
@@ -47,6 +48,7 @@ def names_contrast(agent: str) -> bool:
     return _NO_AGENT.fullmatch(agent.upper()) is None
 
 
+@lru_cache  # all slices of a series have the same texts
 def hints_at_contrast(
     agent: str | None, lists_agents: bool, description: tuple[str, ...], image_type: tuple[str, ...]
 ) -> bool | None:

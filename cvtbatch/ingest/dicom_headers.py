@@ -240,7 +240,7 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
         kvp=read_number(layer("KVP"), "KVP"),
         slice_thickness_mm=read_number(layer("SliceThickness"), "SliceThickness"),
         contrast=_contrast(layers[-1], frame_type or image_type),
-        multi_energy=names_multi_energy(read_texts(layers[-1], "SeriesDescription"), [*frame_type, *image_type]),
+        multi_energy=names_multi_energy(read_texts(layers[-1], "SeriesDescription"), (*frame_type, *image_type)),
         patient_position=read_text(layer("PatientPosition"), "PatientPosition"),
         orientation=read_numbers(layer("ImageOrientationPatient"), "ImageOrientationPatient", 6),
         position_mm=read_numbers(layer("ImagePositionPatient"), "ImagePositionPatient", 3),

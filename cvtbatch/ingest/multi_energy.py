@@ -7,7 +7,7 @@ scanner of two energies mixes to a common image is conventional.
 """
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
 # English, German, French, Italian, Spanish and Portuguese. Iodine alone is an agent in some: "sans iode" is without contrast.
 _WORDS = re.compile(
@@ -18,6 +18,7 @@ _WORDS = re.compile(
 )
 
 
-def names_multi_energy(description: Sequence[str], image_type: Sequence[str]) -> bool:
+@lru_cache  # all slices of a series have the same texts
+def names_multi_energy(description: tuple[str, ...], image_type: tuple[str, ...]) -> bool:
     """Say whether a description or an image type calls a series one that was computed of several energies."""
     return _WORDS.search(" ".join([*description, *image_type]).upper().replace("_", " ")) is not None

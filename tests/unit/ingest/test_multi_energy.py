@@ -11,7 +11,7 @@ from cvtbatch.ingest.multi_energy import names_multi_energy
 from tests.support.series import HEAD, case, multiframe, write
 
 FLAG = "multi_energy"
-DERIVED = ["DERIVED", "PRIMARY", "AXIAL"]
+DERIVED = ("DERIVED", "PRIMARY", "AXIAL")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ DERIVED = ["DERIVED", "PRIMARY", "AXIAL"]
     ],
 )  # fmt: skip
 def test_words_of_descriptions(text: str) -> None:
-    assert names_multi_energy([text], DERIVED)
+    assert names_multi_energy((text,), DERIVED)
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,14 @@ def test_words_of_descriptions(text: str) -> None:
     ],
 )  # fmt: skip
 def test_words_of_conventional_series(text: str) -> None:
-    assert not names_multi_energy([text], ["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI DUAL", "STD", "SNRG", "DET_AB"])
+    assert not names_multi_energy(
+        (text,), ("ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI DUAL", "STD", "SNRG", "DET_AB")
+    )
 
 
 @pytest.mark.parametrize("value", ["VMI", "MAT_REMOVED", "MAT_MODIFIED", "CT_SOM8 DEOC"])
 def test_values_of_image_type(value: str) -> None:
-    assert names_multi_energy([], [*DERIVED, value])
+    assert names_multi_energy((), (*DERIVED, value))
 
 
 def test_a_series_of_several_energies_is_flagged_and_stands_behind_a_conventional_one(tmp_path: Path) -> None:
