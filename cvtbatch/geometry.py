@@ -95,8 +95,12 @@ class Grid:
     @property
     def is_unset(self) -> bool:
         """Whether it is what programs write of an array that has no place: voxels of 1 mm from the origin, LPS or RAS."""
-        axes = np.abs(self.axes())
-        return self.spacing_mm == (1, 1, 1) and self.origin_mm == (0, 0, 0) and np.array_equal(axes, np.eye(3))
+        return self.spacing_mm == (1, 1, 1) and self.begins_at_origin
+
+    @property
+    def begins_at_origin(self) -> bool:
+        """Whether it has no place but the origin, LPS or RAS, as of an array that was given the size of a voxel alone."""
+        return self.origin_mm == (0, 0, 0) and np.array_equal(np.abs(self.axes()), np.eye(3))
 
     @property
     def is_sheared(self) -> bool:

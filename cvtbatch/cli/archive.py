@@ -197,8 +197,8 @@ def _print_check(report: "CheckReport", everything: bool, out: Path | None) -> N
     told = f"; images flagged in {flagged}{'' if everything else ' (--all)'}" if flagged else ""
     broken = report.cases - report.readable
     say(
-        f"{counted(report.cases, 'case')}: {report.readable} can be read, {broken} cannot; {report.awaiting_mask} without a "
-        f"mask{told}"
+        f"{counted(report.cases, 'case')}: {report.readable} can be read, {broken} cannot; "
+        f"{report.awaiting_mask} without a mask{told}"
     )
     if out is not None:
         say(f"{counted(len(report.problems), 'problem')}: {out}")

@@ -52,9 +52,8 @@ def show(path: Path, as_json: bool) -> None:
         say(f"left out: {cases}, {reason}")
     if again := found.recalibrated:
         say(
-            f"Recalibrated ({again.method}) on {counted(again.cases, 'case')} of {again.center}, {again.events} of them with "
-            f"{event}, "
-            f"from bundle {again.parent_digest}"
+            f"Recalibrated ({again.method}) on {counted(again.cases, 'case')} of {again.center}, "
+            f"{again.events} of them with {event}, from bundle {again.parent_digest}"
         )
     if outlines := found.outlines:
         whose = f"found by {outlines.method} under {outlines.outline_spec_id}" if outlines.method else "drawn by people"

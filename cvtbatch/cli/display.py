@@ -173,7 +173,7 @@ def print_report(report: "ExtractReport", as_json: bool) -> None:
         )
     if report.clinical_updated:
         say(
-            f"clinical values corrected without extraction where no other reason is given: "
+            "clinical values corrected without extraction where no other reason is given: "
             f"{counted(report.clinical_updated, 'case')}"
         )
     say(f"\n{report.told}")

@@ -122,9 +122,8 @@ def _tell_done(report: "ResultsReport") -> None:
     found = report.outlines
     if report.out is not None:
         say(
-            f"{counted(found['written'], 'outline')} written, {found['replaced']} in place of another, {found['there']} there "
-            f"before: "
-            f"{report.out}, of {counted(report.cases, 'case')}"
+            f"{counted(found['written'], 'outline')} written, {found['replaced']} in place of another, "
+            f"{found['there']} there before: {report.out}, of {counted(report.cases, 'case')}"
         )
     states = Counter(one.state for one in report.objects)
     if states["planned"]:

@@ -99,10 +99,9 @@ def pages(
     else:
         say(
             f"{counted(report.cases, 'case')} on {counted(report.pages, 'page')} in {report.seconds:.1f} s: "
-            f"{counted(report.outlines, 'outline')} and "
-            f"{counted(report.without_outline, 'case')} without one, {report.reviewed} of them reviewed; outlines flagged or "
-            f"unsure in "
-            f"{counted(report.flagged, 'case')}, images flagged in {report.flagged_images}"
+            f"{counted(report.outlines, 'outline')} and {counted(report.without_outline, 'case')} without one, "
+            f"{report.reviewed} of them reviewed; outlines flagged or unsure in {counted(report.flagged, 'case')}, images "
+            f"flagged in {report.flagged_images}"
         )
         for kind, cases in sorted(report.unreadable.items()):
             say(f"{counted(cases, 'case')} cannot be shown: {kind.replace('_', ' ')}", err=True)

@@ -14,6 +14,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from itertools import islice
 from typing import TYPE_CHECKING, Generic
 
@@ -40,6 +41,9 @@ NEWEST = 0.5
 TICK_SECONDS = 0.5
 # A run without any worker is given up after so long; workers may be restarted, or wait in a queue of the cluster.
 NO_WORKERS_SECONDS = 3600.0
+# So long workers may take to tell their versions, and how many of them an error names.
+VERSIONS_SECONDS = 10.0
+SHOWN_WORKERS = 5
 
 
 @dataclass(slots=True, eq=False)
@@ -240,7 +244,7 @@ class _Run(Generic[Item, Result]):
 
         if not isinstance(error, KilledWorker):
             _raise_if_scheduler_lost(error)
-            _raise_if_worker_old(error)
+            self._raise_if_worker_old(error)
             raise error
         ran_s = time.monotonic() - task.sent_at
         worker_ended = error.last_worker.address in self.ended_workers
@@ -260,6 +264,29 @@ class _Run(Generic[Item, Result]):
                 case Retry.LOST:
                     yield Lost(entry.item, entry.attempts.losses)
 
+    def _raise_if_worker_old(self, error: BaseException) -> None:
+        # What workers of 0.2.0 and before call a batch by has no versions to look at.
+        if not isinstance(error, TypeError) or not str(error).startswith(f"{run_batch.__name__}() "):
+            return
+        ours = library_versions()["cvtbatch"]
+        others = [f"{address} has cvtbatch {its}" for address, its in self._worker_versions().items() if its != ours]
+        who = f"worker {', '.join(others[:SHOWN_WORKERS])}" if others else "a worker has an earlier version"
+        raise ResourceError(
+            "worker_version",
+            f"{who}, and this command is of {ours}; install the same on every machine, and run again: what was committed is safe",
+        ) from None
+
+    def _worker_versions(self) -> dict[str, str]:
+        """Return the version of each worker that tells it, by what every version can be asked."""
+
+        async def ask() -> dict[str, str]:
+            return dict(await self.client.run(metadata.version, "cvtbatch", on_error="ignore"))
+
+        try:
+            return asyncio.run_coroutine_threadsafe(ask(), self.pool.loop).result(VERSIONS_SECONDS)
+        except Exception:  # whatever a worker that is lost or hangs makes Dask raise: the error itself is told
+            return {}
+
 
 def _raise_if_scheduler_lost(error: BaseException) -> None:
     from concurrent.futures import CancelledError
@@ -268,13 +295,3 @@ def _raise_if_scheduler_lost(error: BaseException) -> None:
 
     if isinstance(error, asyncio.CancelledError | CancelledError | CommClosedError):
         raise scheduler_lost(str(error)) from None
-
-
-def _raise_if_worker_old(error: BaseException) -> None:
-    # What workers of 0.2.0 and before call a batch by has no versions to look at.
-    if isinstance(error, TypeError) and str(error).startswith(f"{run_batch.__name__}() "):
-        raise ResourceError(
-            "worker_version",
-            "a worker has an earlier version of cvtbatch than this command; install the same on every machine, and run again: what "
-            "was committed is safe",
-        ) from None

@@ -72,7 +72,8 @@ class Acquisition:
         instances: of every slice, in the order of the volume, SOPInstanceUID and number of the frame, from 1; raw like the UIDs.
         flags: what a reader should know of what the series says: overlapping_passes (a slice each was left out where passes over
             the patient overlap), interleaved_passes (evenly spaced passes lie in the middle of one another's gaps),
-            slice_location_disagrees (SliceLocation contradicts the slices' positions), lossy_compressed.
+            slice_location_disagrees (SliceLocation contradicts the slices' positions), multi_energy (computed of several energies),
+            lossy_compressed.
     """
 
     manufacturer: str | None = None

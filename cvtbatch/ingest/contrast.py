@@ -6,6 +6,7 @@ nobody is told.
 """
 
 import re
+from functools import lru_cache
 
 # German, English, French, Italian, Spanish and Portuguese.
 _WITHOUT = r"(?:WITHOUT|W/?O|OHNE|KEINE?[MNRS]?|SANS|SENZA|SIN|SEM)"
@@ -25,10 +26,15 @@ _NO_AGENT = re.compile(
 )
 _MEDIUM = r"(?:I\.?V\.?[ -]*)?(?:CONTRAST\w*|KONTRAST\w*|MDC)"
 _WORDS = (
-    rf"(?:\b(?:CTA|CTV|ANGIO\w*|VENOGR\w*|PHLEBOGR\w*|ART[EÉ]RI(?:AL|EL\w*)|VENOUS|VEN(?:Ö|OE)S\w*|CECT|KM|KONTRASTMITTEL\w*|"
-    rf"(?:POST|WITH|W|W/|AFTER|MIT|NACH|CON|COM|AVEC)[ -]*{_MEDIUM})\b|C\+)"
+    rf"(?:\b(?:CTA|CTV|ANGIO\w*|VENOGR\w*|PHLEBOGR\w*|ART[EÉ]RI(?:AL|EL\w*)|VENOUS|VEN(?:Ö|OE)S\w*|CECT|KM|MDC|KONTRASTMITTEL\w*|INJECT\w*|C/C|"
+    rf"(?:POST|WITH|W|W/|AFTER|MIT|NACH|CON|COM|AVEC)[ -]*{_MEDIUM})\b|C\+|\bIV ?\+|(?<!\S)\+ ?C\b)"
 )
-_HINT = re.compile(_WORDS)
+# "With and without", in any order, is a hint too.
+_WITH = r"(?:WITH|W|MIT|M|AVEC|CON|COM)"
+_HINT = re.compile(
+    rf"{_WORDS}|\b(?:{_WITH}\W*(?:AND|UND|ET|E|Y|[+&/])?\W*{_WITHOUT}|{_WITHOUT}\W*(?:AND|UND|ET|E|Y|[+&/])\W*{_WITH})"
+    rf"\W+(?:{_MEDIUM}|KM|IV)\b"
+)
 # "ohne KM" and "-KM" say the contrary; "mit und ohne KM" does not, and "Kopf-KM" has a hyphen.
 _NEGATED = re.compile(
     rf"\b(?:OHNE|O\.?|VOR|KEINE?|NO[NT]?|WITHOUT|W/?O|PR[EÄ]|SANS|SENZA|SIN|SEM)[ -]*(?:I\.?V\.?[ -]*)?{_WORDS}|"
@@ -42,6 +48,7 @@ def names_contrast(agent: str) -> bool:
     return _NO_AGENT.fullmatch(agent.upper()) is None
 
 
+@lru_cache  # all slices of a series have the same texts
 def hints_at_contrast(
     agent: str | None, lists_agents: bool, description: tuple[str, ...], image_type: tuple[str, ...]
 ) -> bool | None:

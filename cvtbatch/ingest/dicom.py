@@ -258,5 +258,7 @@ def _flags(chosen: Stack, stack: SliceStack) -> Iterator[str]:
         yield "interleaved_passes"
     if locations_disagree(chosen.slices, stack.slice_axis):
         yield "slice_location_disagrees"
+    if chosen.multi_energy:
+        yield "multi_energy"
     if any(header.lossy for header in chosen.slices):
         yield "lossy_compressed"

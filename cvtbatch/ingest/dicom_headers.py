@@ -20,6 +20,7 @@ from cvtbatch.counts import counted
 from cvtbatch.errors import CvtbatchError, InputError, UnavailableError
 from cvtbatch.ingest.compression import is_lossy
 from cvtbatch.ingest.contrast import hints_at_contrast
+from cvtbatch.ingest.multi_energy import names_multi_energy
 from cvtbatch.ingest.slice_header import PixelFormat, SliceHeader
 from cvtbatch.ingest.streams import Limited
 from cvtbatch.ingest.tags import (
@@ -239,6 +240,7 @@ def _slice(name: str, frame: int, pixels: PixelFormat, layers: list[pydicom.Data
         kvp=read_number(layer("KVP"), "KVP"),
         slice_thickness_mm=read_number(layer("SliceThickness"), "SliceThickness"),
         contrast=_contrast(layers[-1], frame_type or image_type),
+        multi_energy=names_multi_energy(read_texts(layers[-1], "SeriesDescription"), (*frame_type, *image_type)),
         patient_position=read_text(layer("PatientPosition"), "PatientPosition"),
         orientation=read_numbers(layer("ImageOrientationPatient"), "ImageOrientationPatient", 6),
         position_mm=read_numbers(layer("ImagePositionPatient"), "ImagePositionPatient", 3),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cvtbatch.ingest.compression import is_lossy
 from cvtbatch.ingest.contrast import hints_at_contrast
 from cvtbatch.ingest.dicom_headers import CT_IMAGE_STORAGE, FRAME_LIMIT
+from cvtbatch.ingest.multi_energy import names_multi_energy
 from cvtbatch.ingest.plain_elements import MEDIA_CLASS, PlainElements, read_elements
 from cvtbatch.ingest.slice_header import PixelFormat, SliceHeader
 from cvtbatch.ingest.tags import bare_uid, to_time
@@ -185,7 +186,7 @@ def plain_slice(name: str, header: PlainHeader) -> SliceHeader | None:
 
 def _slice(name: str, header: PlainHeader) -> SliceHeader:
     slope, intercept = header.number(0x0028_1053), header.number(0x0028_1052)
-    image_type = header.texts(0x0008_0008)
+    image_type, description = header.texts(0x0008_0008), header.texts(0x0008_103E, letters=True)
     pixels = _pixel_format(header)
     return SliceHeader(
         file=name,
@@ -206,9 +207,8 @@ def _slice(name: str, header: PlainHeader) -> SliceHeader:
         kernel=header.text(0x0018_1210, letters=True),
         kvp=header.number(0x0018_0060),
         slice_thickness_mm=header.number(0x0018_0050),
-        contrast=hints_at_contrast(
-            header.text(0x0018_0010, letters=True), False, header.texts(0x0008_103E, letters=True), image_type
-        ),
+        contrast=hints_at_contrast(header.text(0x0018_0010, letters=True), False, description, image_type),
+        multi_energy=names_multi_energy(description, image_type),
         patient_position=header.text(0x0018_5100),
         orientation=header.numbers(0x0020_0037, 6),
         position_mm=header.numbers(0x0020_0032, 3),

@@ -80,18 +80,19 @@ def place_voxels(
     fit = fit_of(grid, image.stack)
     if fit is not None and not fit.is_exact and not _one_step_holds(image.stack):
         raise _off_slices(grid, image.stack)
-    if (fit is None or not fit.is_exact) and grid.is_unset and grid.shape_zyx == _shape(image.stack):
+    # Of an array that was saved with its axes in another order, too.
+    if (
+        (fit is None or not fit.is_exact)
+        and grid.begins_at_origin
+        and sorted(grid.size_xyz) == sorted(_Lattice.of(image.stack).size_xyz)
+    ):
         raise InputError(
             "missing_geometry",
-            "the mask has the size of the image, and says that its voxels are 1 mm long and begin at the origin, as an array that "
-            "is saved without a place does: save it with the geometry of the image on which it was drawn",
+            "the mask has the size of the image, and says that its voxels begin at the origin, as an array that is saved without a "
+            "place does: save it with the geometry of the image on which it was drawn",
         )
     others = () if _on_its_voxels(grid, image.stack) else ("other_slices",)
     return SourceMask(voxels_zyx, grid, mask_format, (*others, *image.flags))
-
-
-def _shape(stack: SliceStack) -> tuple[int, int, int]:
-    return len(stack.positions_mm), stack.rows, stack.columns
 
 
 def by_index(

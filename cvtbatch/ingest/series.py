@@ -8,8 +8,9 @@ some do and some do not:
 2. axial: the normal of the slices lies within 35 degrees of the patient's long axis (gantries tilt by up to 30);
 3. enough slices: at least 8, over at least 80 mm;
 4. no hint at a contrast agent;
-5. original before derived (ImageType);
-6. a soft kernel before a sharp one, where the kernels of all that are left are known.
+5. no hint that it was computed of several energies (`multi_energy`);
+6. original before derived (ImageType);
+7. a soft kernel before a sharp one, where the kernels of all that are left are known.
 
 One stack left is the answer. Several are a tie, which is an error: slice thickness, for one, is the user's choice.
 """
@@ -28,7 +29,7 @@ from cvtbatch.ingest.compression import describe_encoding
 from cvtbatch.ingest.slice_header import SliceHeader
 from cvtbatch.ingest.stack import Stack, split_series
 from cvtbatch.ingest.tags import bare_uid
-from cvtbatch.ingest.units import known_unit, map_names, projection_names
+from cvtbatch.ingest.units import computed_names, known_unit, map_names
 
 _PARALLEL = 0.999
 _LISTED = 12
@@ -50,6 +51,7 @@ _STEPS: tuple[tuple[str, Callable[[list[Stack]], list[Stack]]], ...] = (
     ("axial", _those(Stack.is_axial)),
     ("enough slices", _those(Stack.has_enough)),
     ("no hint at contrast", _those(lambda stack: not stack.contrast)),
+    ("conventional", _those(lambda stack: not stack.multi_energy)),
     ("original", _those(lambda stack: not stack.slices[0].is_derived)),
     ("soft kernel", _with_soft_kernel),
 )
@@ -160,9 +162,7 @@ def _no_series(maps: Sequence[Stack], passed_over: str, *, scouts: bool) -> Inpu
 
 
 def _not_hounsfield(slices: Sequence[SliceHeader], consequence: str) -> InputError:
-    names = {
-        name for header in slices for name in [*map_names(header.image_type), *projection_names(header.image_type)]
-    }
+    names = {name for header in slices for name in [*map_names(header.image_type), *computed_names(header.image_type)]}
     units = {unit for header in slices if (unit := known_unit(header.rescale_type)) is not None}
     what = [f"ImageType {'/'.join(sorted(names))}"] * bool(names) + [f"unit {', '.join(sorted(units))}"] * bool(units)
     return InputError(

@@ -51,6 +51,7 @@ class SliceHeader:
         pixel_spacing_mm: distance of rows (y), distance of columns (x).
         rescale: slope and intercept.
         contrast: whether a contrast agent is hinted at; None where nothing is said.
+        multi_energy: whether it is hinted at that the slice was computed of several energies.
         rescale_type: unit of the rescaled values.
         stack_id: which stack of a multi-frame object a frame belongs to; None for classic slices.
         lossy: whether the file says that its pixels were once compressed with loss.
@@ -75,6 +76,7 @@ class SliceHeader:
     kvp: float | None
     slice_thickness_mm: float | None
     contrast: bool | None
+    multi_energy: bool
     patient_position: str | None
     orientation: tuple[float, ...] | None
     position_mm: tuple[float, ...] | None

@@ -89,6 +89,11 @@ class Stack:
         said = self._values(lambda header: header.contrast)
         return any(said) if said else None
 
+    @property
+    def multi_energy(self) -> bool:
+        """Whether any slice hints that it was computed of several energies."""
+        return any(header.multi_energy for header in self.slices)
+
     def agreed(self, value: Callable[[SliceHeader], _Value | None]) -> _Value | None:
         """Return the value of the slices that have one; None where they differ."""
         values = self._values(value)
@@ -126,6 +131,7 @@ class Stack:
         parts += [f"{min(tubes):.4g} to {max(tubes):.4g} kV"] if len(tubes) > 1 else []
         parts += ["derived"] if self.slices[0].is_derived else []
         parts += ["contrast"] if self.contrast else []
+        parts += ["multi-energy"] if self.multi_energy else []
         parts += ["passes interleaved"] if self.interleaved else []
         parts += [f"{self.left_out} left out where passes overlap"] if self.left_out else []
         return ", ".join(parts)
@@ -144,8 +150,10 @@ def split_series(series: Sequence[SliceHeader]) -> list[Stack]:
     slices = [header for header in series if not header.is_localizer]
     slices = [header for header in slices if header.pixels.samples == 1] or slices
     # A slice that lacks its study or its frame of reference stays with the others, unless they have several.
-    # Where each slice has a study of its own, as by careless pseudonymisation, studies tell nothing.
-    several_studies = 1 < len({header.study_uid for header in slices} - {None}) < len(slices)
+    # Where each slice has a study of its own, as by careless pseudonymisation, studies tell nothing; nor where they are copies.
+    several_studies = 1 < len({header.study_uid for header in slices} - {None}) < len(slices) and not _are_copies(
+        slices
+    )
     several = len({header.frame_of_reference_uid for header in slices} - {None}) > 1
     parts = _grouped(
         slices,
@@ -162,6 +170,14 @@ def split_series(series: Sequence[SliceHeader]) -> list[Stack]:
         for part in parts
         for found in split_passes(part, _normal(part))
     ]
+
+
+def _are_copies(slices: Sequence[SliceHeader]) -> bool:
+    """Say whether studies have instances in common, each at one place: one was merged into another, and both were kept."""
+    instances = {header.instance_uid for header in slices}
+    places = {(header.instance_uid, header.position_mm) for header in slices}
+    studies = {(header.instance_uid, header.study_uid) for header in slices}
+    return len(instances) == len(places) < len(studies)
 
 
 def _normal(slices: Sequence[SliceHeader]) -> Vector | None:

@@ -21,11 +21,13 @@ _PERFUSION_MAPS = set(
 # Of derived images alone: the slices of a perfusion scan are called so too, and hold HU.
 _PERFUSION = "PERFUSION"
 # Of derived images too: projections, and what is computed pixel by pixel of several images, by the terms of the standard (PS3.3
-# C.8.16) and of consoles: as a whole value, or as a word of one.
+# C.8.16) and of consoles: as a whole value, or as a word of one. Siemens calls its maps of flow and volume BF and BV.
 _COMPUTED = set(
-    "MIP MINIP VRT MAX_IP MIN_IP MAXIMUM MINIMUM VOLUME_RENDER SURFACE_RENDER "
-    "SUBTRACTION DIVISION MULTIPLICATION STD_DEVIATION".split()
+    "MIP MINIP TMIP VRT MAX_IP MIN_IP MAXIMUM MINIMUM CURVED_MPR VOLUME_RENDER SURFACE_RENDER "
+    "SUBTRACTION DIVISION MULTIPLICATION STD_DEVIATION BF BV".split()
 )
+# A value of its own, where a console does not call a reformat so.
+_PROJECTION, _REFORMAT = "PROJECTION IMAGE", "MPR"
 _UNITS = set("ML L MM3 CM3 CC MG G S SEC MIN MS % OD HU US PCT ED EDW MGML Z_EFF HU_MOD".split())
 _NUMBERS_AND_SIGNS = set("1 10 100 10^23 / * .".split())
 _UNIT_PARTS = re.compile(r"10\^23|\d+|[A-Z_]+3?|\S")
@@ -36,7 +38,7 @@ def may_be_hounsfield(rescale_type: str | None, image_type: Sequence[str], *, is
     if not is_hounsfield_unit(rescale_type):
         return False
     said = _folded(rescale_type) in _HOUNSFIELD
-    if is_derived and projection_names(image_type):
+    if is_derived and computed_names(image_type):
         return False
     return not map_names(image_type) and not (is_derived and not said and _PERFUSION in _words(image_type))
 
@@ -52,9 +54,11 @@ def map_names(image_type: Sequence[str]) -> list[str]:
     return sorted((values & _SPECTRAL_MAPS) | (_words(image_type) & _PERFUSION_MAPS))
 
 
-def projection_names(image_type: Sequence[str]) -> list[str]:
+def computed_names(image_type: Sequence[str]) -> list[str]:
     """Return the values and words of a derived image's ImageType that say that its values are those of no place."""
-    return sorted(({value.upper() for value in image_type} | _words(image_type)) & _COMPUTED)
+    values, words = {value.upper() for value in image_type}, _words(image_type)
+    projection = {_PROJECTION} & values if _REFORMAT not in words else set()
+    return sorted((values | words) & _COMPUTED | projection)
 
 
 def known_unit(rescale_type: str | None) -> str | None:

@@ -21,7 +21,7 @@ NAMED_ELSEWHERE = frozenset({"image", "mask", "segment"})
 _WITH_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+")
 # A long number as a spreadsheet saves it as CSV, and pandas as a float: its last digits are lost, so that two ids become one.
-_ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+")
+_ROUNDED = re.compile(r"[0-9]([.,][0-9]+)?[Ee]\+[0-9]+")
 # A number and its unit, e.g. 65y, and how the columns' own units are written.
 _WITH_UNIT = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)\.?")
 _OWN_UNITS = {"age": ("y", "yr", "yrs", "year", "years"), "onset_to_ct_h": ("h", "hr", "hrs", "hour", "hours")}

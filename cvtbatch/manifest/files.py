@@ -208,7 +208,7 @@ def _to_text(value: object) -> str:
         return ""
     if isinstance(value, float) and abs(value) >= 2**53:
         # Its last digits are lost: as such it is no id (`cells`).
-        return repr(value).upper()
+        return f"{value:.16E}"
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     return (value.decode() if isinstance(value, bytes) else str(value)).strip()

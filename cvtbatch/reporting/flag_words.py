@@ -18,6 +18,7 @@ MEANINGS = {
     "overlapping_passes": "two passes of the scanner overlap by a slice, which is left out",
     "interleaved_passes": "passes lie in the middle of one another's gaps: one scan's odd and even slices, or a second scan",
     "slice_location_disagrees": "the slices' two statements of their places contradict each other",
+    "multi_energy": "virtual non-contrast, monoenergetic or iodine images, whose values are not those of a conventional CT",
     "lossy_compressed": "the pixels are, or once were, compressed with loss",
     "tiny": "a very small outline",
     "many_components": "the outline has many parts",

@@ -1,6 +1,7 @@
 """The engine on real processes: equal to the inline executor, bounded, and fair when workers die."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -62,7 +63,14 @@ def test_a_worker_or_a_driver_of_before_versions_were_looked_at_computes_nothing
         before.result()
     assert refused.value.kind == "worker_version"
     monkeypatch.setattr("cvtbatch.engine.submission.run_batch", run_batch)
-    with pytest.raises(ResourceError, match="a worker has an earlier version") as refused:
+    with pytest.raises(ResourceError, match="a worker has an earlier version, and this command is of") as refused:
+        list(run(cluster, Path.touch, [tmp_path / "computed"]))
+    assert refused.value.kind == "worker_version"
+    monkeypatch.setattr("cvtbatch.engine.submission.library_versions", lambda: {"cvtbatch": "99.1"})
+    told = (
+        rf"worker tcp://127\.0\.0\.1:\d+ has cvtbatch {re.escape(cvtbatch.__version__)}, .*and this command is of 99\.1"
+    )
+    with pytest.raises(ResourceError, match=told) as refused:
         list(run(cluster, Path.touch, [tmp_path / "computed"]))
     assert refused.value.kind == "worker_version"
     assert not list(tmp_path.iterdir())

@@ -20,7 +20,7 @@ from cvtbatch.geometry import SliceStack
 from cvtbatch.ingest.writing import SeriesTags, write_series
 from cvtbatch.pacs.retries import Retries
 from cvtbatch.pipelines.extraction.row_batch import RowBatch
-from cvtbatch.pipelines.serving import batch_work, memory, serve
+from cvtbatch.pipelines.serving import batch_work, clinical_watch, memory, serve
 from cvtbatch.pipelines.shared.pulled_files import PulledFiles
 from cvtbatch.store import FeatureStore, Location
 from tests.support.archives import skulled_head
@@ -268,3 +268,53 @@ def test_clinical_values_come_with_the_study_of_whom_the_table_knows(
     table.write_text("id,age\n1,old\n")
     result = cvtbatch("serve", *options(archive, tmp_path), "--once", *values)
     assert (result.returncode, "'old' is not a number" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("wrong", ["id,age\n{},old\n", "id\n{}\n", None], ids=["value", "column", "file"])
+def test_a_clinical_table_that_becomes_wrong_is_waited_for(
+    archive: DicomwebServer, tmp_path: Path, head: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, wrong: str | None
+) -> None:
+    """It ended the watch, and nobody was there to begin another."""
+    patient = pydicom.dcmread(io.BytesIO(next(iter(head.values())))).PatientID
+    table, log, asked, mended = (
+        tmp_path / "clinical.csv",
+        tmp_path / "serve.jsonl",
+        itertools.count(),
+        itertools.count(),
+    )
+    table.write_text(f"id,age\n{patient},61.5\n")
+    poll(archive, tmp_path)
+
+    def look() -> None:
+        if next(asked) == 0:
+            table.unlink() if wrong is None else table.write_text(wrong.format(patient))
+        if log.exists() and "clinical_table_wrong" in log.read_text() and next(mended) == 0:
+            table.write_text(f"id,age\n{patient},62.5\n")
+        if (tmp_path / "store").exists():
+            store = FeatureStore(str(tmp_path / "store"))
+            if store.table("arrivals").current(["state"])["state"].to_pylist() == ["done"]:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["cvtbatch.cli.serve"], "raise_if_interrupted", look)
+    monkeypatch.setattr(clinical_watch, "SETTLED_S", 0.2)
+    to = (*options(archive, tmp_path), "--every", "1", "--log", log, "--clinical", table, "--on", "id")
+    result = cvtbatch("serve", *to)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("the clinical table cannot be used (the log says why), and studies wait for it") == 1
+    assert "the clinical table can be used again" in result.stderr
+    assert str(tmp_path) not in result.stderr
+    [case] = FeatureStore(str(tmp_path / "store")).current("cases").to_pylist()
+    assert case["age"] == 62.5
+
+
+def test_a_clinical_table_is_read_when_it_is_written_to_its_end(tmp_path: Path) -> None:
+    """The last value of half a file may lack its end."""
+    table = tmp_path / "clinical.csv"
+    table.write_text("id,age\n1,6")
+    ends = iter([lambda: table.write_text("id,age\n1,old\n"), lambda: table.write_text("id,age\n1,61.5\n")])
+
+    def look() -> None:
+        next(ends, lambda: 0)()
+
+    clinical_watch.require_clinical_table(table, "id", None, look)
+    assert next(ends, None) is None

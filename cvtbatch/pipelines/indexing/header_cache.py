@@ -18,7 +18,7 @@ from cvtbatch.pipelines.indexing.folder_walk import Folder
 from cvtbatch.pipelines.shared.run_log import log_folder
 
 # Raised when headers are kept otherwise than before.
-_REVISION = 3
+_REVISION = 4
 _VERSION = READING_REVISION * 1000 + _REVISION
 _TABLES = """
 CREATE TABLE IF NOT EXISTS folders (

@@ -17,6 +17,7 @@ from cvtbatch.pipelines.extraction.listeners import Listeners
 from cvtbatch.pipelines.extraction.settings import own_gpus
 from cvtbatch.pipelines.models.score import score_store
 from cvtbatch.pipelines.serving.arrivals import Arrival
+from cvtbatch.pipelines.serving.clinical_watch import OF_STUDIES, ClinicalTableError, require_clinical_table
 from cvtbatch.pipelines.serving.figures import Figures
 from cvtbatch.pipelines.serving.memory import Became
 from cvtbatch.pipelines.serving.outgoing import Outgoing, Sent, sort_out
@@ -57,7 +58,8 @@ class BatchWork:
         """Return what became of each study, by its key; its files are still there.
 
         Raises:
-            UnavailableError, InputError: an archive is away, or does not let us in; the same call goes on.
+            UnavailableError, InputError: an archive is away, or does not let us in; or, a ClinicalTableError, the clinical table
+                cannot be used; the same call goes on.
             StorageError, ResourceError: the store or the workers gave out; so here.
             KeyboardInterrupt: after what was done has been committed.
         """
@@ -68,7 +70,7 @@ class BatchWork:
         self.spool.keep(whole)
         settings = self.settings
         with open_cluster(settings.cluster, own_gpus(settings.extraction), self._note) as cluster:
-            indexed = self.spool.index(whole, settings.index, cluster)
+            indexed = self._index(whole, cluster)
             case_keys = [key for keys in indexed.cases.values() for key in keys]
             if case_keys:
                 self._extract(cluster)
@@ -101,6 +103,17 @@ class BatchWork:
                     told = {name: getattr(outcome.failure, name) for name in ("kind", "message", "private")}
                     self.told.log.write("error", "incomplete", study=arrival.name, **told)
         return missing
+
+    def _index(self, whole: Sequence[Arrival], cluster: Cluster) -> Indexed:
+        options = self.settings.index
+        if options.clinical is not None:
+            require_clinical_table(*options.clinical, options.center, self.told.look)
+        try:
+            return self.spool.index(whole, options, cluster)
+        except InputError as error:
+            if error.kind in OF_STUDIES:
+                raise ClinicalTableError.of(error) from None
+            raise
 
     def _extract(self, cluster: Cluster) -> None:
         settings = self.settings

@@ -21,6 +21,7 @@ from cvtbatch.pipelines.extraction.prometheus import published
 from cvtbatch.pipelines.indexing.clinical_table import read_clinical_table
 from cvtbatch.pipelines.serving.arrivals import Arrival, list_arrivals
 from cvtbatch.pipelines.serving.batch_work import BatchWork, Told
+from cvtbatch.pipelines.serving.clinical_watch import ClinicalTableError
 from cvtbatch.pipelines.serving.figures import Figures, Round
 from cvtbatch.pipelines.serving.memory import Became, Memory
 from cvtbatch.pipelines.serving.outgoing import sort_out
@@ -35,9 +36,10 @@ from cvtbatch.store import FeatureStore, Location
 
 # Of an archive that has answered before: it is asked again.
 _PASSING = frozenset({"pacs_denied", "pacs_untrusted", "pacs_refused", "bad_pacs_credentials"})
-# What no study's key is.
-_ARCHIVE = "the archive"
-# The longest wait for an archive that is away, and for instances that cannot be had.
+# What no study's key is, and what is told when it is there again.
+_ARCHIVE, _TABLE = "the archive", "the clinical table"
+_BACK = {_ARCHIVE: "the archive answers again", _TABLE: "the clinical table can be used again"}
+# The longest wait for an archive that is away, for a clinical table that is wrong, and for instances that cannot be had.
 LONGEST_WAIT_S = 900.0
 
 
@@ -101,9 +103,9 @@ def serve(
 
     Raises:
         InputError: the store is watched already, or the spool is in use; of an archive that has never answered, why; pseudonyms
-            cannot be given; the clinical table cannot be read, now or for a later batch.
-        ProblemsError: values of the clinical table are wrong.
-        UnavailableError: an archive is away, of one poll alone.
+            cannot be given; the clinical table cannot be read, when the watch begins.
+        ProblemsError: values of the clinical table are wrong, then.
+        UnavailableError: an archive is away, or the clinical table cannot be used any more, of one poll alone.
         StorageError, ResourceError: the store or the workers gave out; what was committed stays.
     """
     if settings.index.clinical is not None:
@@ -167,8 +169,7 @@ class Watch:
             if once or not passes:
                 raise
             return self._be_away(error)
-        if self._waits.forget(_ARCHIVE):
-            self._told.say("the archive answers again")
+        self._be_back(_ARCHIVE)
         found.seconds = round(time.monotonic() - began, 3)
         on_round(found)
         return max(0.0, self._settings.every_s - (time.monotonic() - began))
@@ -225,6 +226,7 @@ class Watch:
     def _carry_out(self, batch: Sequence[Arrival], found: Round) -> None:
         """Do all of a batch, and remember it."""
         became = self._work.carry_out(batch)
+        self._be_back(_TABLE)
         self._memory.write([(arrival, became[arrival.key]) for arrival in batch])
         self._work.spool.keep(())
         self._figures.queue -= len(batch)
@@ -239,15 +241,24 @@ class Watch:
                 self._waits.forget(arrival.key)
 
     def _be_away(self, error: CvtbatchError) -> float:
-        """Tell, once, that an archive is away; return for how many seconds to wait."""
-        first = not self._waits.failed(_ARCHIVE)
-        self._told.log.write("warning", "archive_away", kind=error.kind, message=error.message, private=error.private)
-        wait_s = self._waits.after(_ARCHIVE)
+        """Tell, once, that an archive is away, or a table wrong; return for how many seconds to wait."""
+        what, event = _ARCHIVE, "archive_away"
+        if isinstance(error, ClinicalTableError):
+            what, event = _TABLE, "clinical_table_wrong"
+            self._be_back(_ARCHIVE)
+        first = not self._waits.failed(what)
+        self._told.log.write("warning", event, kind=error.kind, message=error.message, private=error.private)
+        wait_s = self._waits.after(what)
         if first:
             self._told.say(
                 f"{error.message}; tried again until it works, after waits of up to {LONGEST_WAIT_S / 60:.0f} minutes"
             )
         return wait_s
+
+    def _be_back(self, what: str) -> None:
+        """Tell that the archive or the table, if it failed, does not any more."""
+        if self._waits.forget(what):
+            self._told.say(_BACK[what])
 
 
 @contextmanager

@@ -63,6 +63,11 @@ MANIFESTS: Mapping[str, tuple[Callable[[Rows], None], int, list[str]]] = {
         3,
         ["row 1, column patient: '1.23457E+11' is a long number of which a program has lost digits", "3 can be read"],
     ),
+    "id of pandas": (
+        _changed(patient="1.2345678901234568e+17"),
+        3,
+        ["row 1, column patient: '1.2345678901234568e+17' is a long number of which a program has lost digits"],
+    ),
     "an id with an exponent of no spreadsheet's": (_changed(patient="2E5"), 0, ["4 can be read"]),
     "swapped": (
         lambda rows: rows[0].update(image=rows[0]["mask"], mask=rows[0]["image"]),

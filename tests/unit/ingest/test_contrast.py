@@ -72,6 +72,24 @@ def test_words_for_no_agent(text: str) -> None:
             for text in ("CCT +KM", "Kopf-KM", "CCT nativ - KM", "CCT -KM/+KM", "HEAD W CONTRAST", "mit Kontrastmittel")
         ),
         *((text, True) for text in ("CCT KM venös", "con contraste", "CECT HEAD")),
+        *(
+            (text, True)
+            for text in (
+                *("with and without contrast", "HEAD W/WO CONTRAST", "Head wo/w contrast", "HEAD W WO IV CONTRAST"),
+                *("Crane avec injection", "CRANE INJECTE", "Crane IV+", "Head +C", "TESTA MDC", "TC cranio c/c"),
+            )
+        ),
+        *(
+            (text, None)
+            for text in (
+                "sans injection",
+                "CRANE NON INJECTE",
+                "Cranio senza mdc",
+                "TC cranio s/c",
+                "Crane IV-",
+                "C2 + C3",
+            )
+        ),
         *((text, None) for text in ("CCT -KM", "CCT KM-", "ohne i.v. KM", "W/O CONTRAST", "ohne Kontrastmittel")),
         *(
             (text, None)

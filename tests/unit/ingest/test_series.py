@@ -1,5 +1,6 @@
 """Which series is read, and what is refused rather than mixed."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +228,18 @@ def test_a_study_of_its_own_for_each_slice_tells_nothing(tmp_path: Path) -> None
         tmp_path / "s", lambda dataset: setattr(dataset, "StudyInstanceUID", f"1.2.826.0.1.9.{dataset.InstanceNumber}")
     )
     assert np.array_equal(read_volume(case(tmp_path / "s")).hu_zyx, hu)
+
+
+def test_copies_of_a_series_in_two_studies_are_one(tmp_path: Path) -> None:
+    """As where a study was merged into another, and both were sent; two heads of one numbering are none."""
+    hu = write(tmp_path / "s" / "1", HEAD)
+    shutil.copytree(tmp_path / "s" / "1", tmp_path / "s" / "2")
+    change(tmp_path / "s" / "2", lambda dataset: setattr(dataset, "StudyInstanceUID", "1.2.826.0.1.9"))
+    volume = read_volume(case(tmp_path / "s"))
+    assert np.array_equal(volume.hu_zyx, hu)
+    assert volume.acquisition.duplicates_dropped == len(hu)
+    change(tmp_path / "s" / "2", lambda dataset: setattr(dataset, "ImagePositionPatient", _raised(dataset, 2.5)))
+    assert refused(tmp_path / "s").kind == "several_series"
 
 
 @pytest.mark.parametrize("places", [range(35, 70), range(3, 70, 6)], ids=["a half", "every sixth"])

@@ -22,7 +22,12 @@ MAPS = {
     "material": {"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "MAT_SPECIFIC"]},
     "projection": {"ImageType": [*DERIVED, "CSA MIP"], "RescaleType": "HU"},
     "projection by the standard": {"ImageType": [*DERIVED, "MAX_IP"]},
+    "projection in time": {"ImageType": [*DERIVED, "CT_SOM7 VPCT", "MIP"]},
+    "projection image": {"ImageType": ["DERIVED", "SECONDARY", "PROJECTION IMAGE", "VASCULAR"]},
+    "curved": {"ImageType": ["DERIVED", "PRIMARY", "VOLUME", "CURVED_MPR"]},
     "difference": {"ImageType": [*DERIVED, "SUBTRACTION"]},
+    "flow by Siemens": {"ImageType": [*DERIVED, "CT_SOM7 VPCT", "BF"]},
+    "volume by Siemens": {"ImageType": [*DERIVED, "CT_SOM8 PERF", "BV"]},
 }
 
 
@@ -60,7 +65,10 @@ CT = {
     "no unit in words": {"RescaleType": "None"},
     "slices of a perfusion scan": {"ImageType": ["ORIGINAL", "PRIMARY", "PERFUSION", "NONE"], "RescaleType": ""},
     "mean of a perfusion scan": {"ImageType": [*DERIVED, "PERFUSION", "AVERAGE"], "RescaleType": "HU"},
+    "mean of a perfusion scan by Siemens": {"ImageType": [*DERIVED, "CT_SOM7 VPCT", "AVG"]},
     "mean of slices": {"ImageType": [*DERIVED, "AVERAGE"]},
+    "thick slices": {"ImageType": ["DERIVED", "SECONDARY", "PROJECTION IMAGE", "CSA MPR THICK"]},
+    "oriented anew": {"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "CT_SOM5 SPO"]},
     "reformat": {"ImageType": [*DERIVED, "CSA MPR"]},
     "one energy": {"ImageType": ["DERIVED", "PRIMARY", "AXIAL", "VMI"]},
 }

@@ -143,9 +143,12 @@ def test_ids_of_parquet_that_are_no_text(folder: Path) -> None:
     pq.write_table(pa.table(columns), folder / "m.parquet")
     found = [(case.center, case.clinical_values()["patient"]) for case in read_manifest(folder / "m.parquet")]
     assert found == [("A", "12"), ("A", "2")]
-    pq.write_table(pa.table({**columns, "patient": [12345678901234567.0, None]}), folder / "m.parquet")
-    with pytest.raises(ProblemsError, match=r"row 1, column patient: .* a program has lost digits"):
-        read_manifest(folder / "m.parquet")
+    for lost in (12345678901234567.0, 9007199254740993.0):
+        pq.write_table(pa.table({**columns, "patient": [lost, None]}), folder / "m.parquet")
+        with pytest.raises(ProblemsError, match=r"row 1, column patient: .* a program has lost digits"):
+            read_manifest(folder / "m.parquet")
+    pq.write_table(pa.table({**columns, "patient": [9007199254740991.0, None]}), folder / "m.parquet")
+    assert next(iter(read_manifest(folder / "m.parquet"))).clinical_values()["patient"] == "9007199254740991"
 
 
 def test_what_is_no_parquet_or_no_file_is_said(folder: Path) -> None:
