@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
-from cvtbatch.pipelines.extraction.stored_cases import KnownRoi
+from cvtbatch.pipelines.extraction.known_case import KnownRoi
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.store import FeatureStore, StoredArray
 
