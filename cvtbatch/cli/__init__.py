@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from gc import set_threshold
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,6 +45,8 @@ from cvtbatch.errors import CvtbatchError, InputError, ProblemsError, lacks_memo
 from cvtbatch.file_errors import why
 from cvtbatch.lean_arrow import leave_pandas_out
 
+# New objects before Python looks for those that nothing holds, 700 by default: modules that are loaded are nothing else.
+_NEW_OBJECTS = 10_000
 _NO_MEMORY = (
     "the system gives this process no more memory or threads; what was committed is safe: raise the limit (ulimit -v, ulimit -u, "
     "or what the batch system was asked for), or take a machine with more, and run the same command again"
@@ -54,6 +57,9 @@ def main() -> NoReturn:
     """Run the command line; the one place where an error becomes an exit code."""
     # Before anything imports it: Arrow's own allocator keeps what was freed, a quarter of a driver's memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    set_threshold(_NEW_OBJECTS)
+    # Each worker would run the script again that this process was started by, and load all commands for nothing.
+    vars(sys.modules["__main__"]).pop("__file__", None)
     watch_interrupts()
     watch_streams()
     # Who asks for help waits for no library.

@@ -1,3 +1,4 @@
+from .array_store import ArrayStore
 from .arrow_rows import FEATURES
 from .column_names import check_columns
 from .erasure import Erasure, erase_case
@@ -25,6 +26,7 @@ __all__ = [
     "REGION",
     "SET_NAME",
     "STANDS_FOR_ALL",
+    "ArrayStore",
     "Discrepancy",
     "Erasure",
     "FeatureStore",
