@@ -43,10 +43,13 @@ from cvtbatch.cli.validation import add_center, recalibrate, validate
 from cvtbatch.cli.versions import forget, snapshot, spec
 from cvtbatch.errors import CvtbatchError, InputError, ProblemsError, lacks_memory
 from cvtbatch.file_errors import why
+from cvtbatch.kept_pages import keep_pages
 from cvtbatch.lean_arrow import leave_pandas_out
 
 # New objects before Python looks for those that nothing holds, 700 by default: modules that are loaded are nothing else.
 _NEW_OBJECTS = 10_000
+# Columns of a file are smaller, and what is made of them; what a whole table takes is larger.
+_LARGEST_KEPT_BYTES, _KEPT_BYTES = 4 << 20, 32 << 20
 _NO_MEMORY = (
     "the system gives this process no more memory or threads; what was committed is safe: raise the limit (ulimit -v, ulimit -u, "
     "or what the batch system was asked for), or take a machine with more, and run the same command again"
@@ -65,6 +68,7 @@ def main() -> NoReturn:
     # Who asks for help waits for no library.
     asks = bool({"-h", "--help", "--version"}.intersection(sys.argv))
     if not asks:
+        keep_pages(_LARGEST_KEPT_BYTES, _KEPT_BYTES)
         leave_pandas_out()
     try:
         if not asks:
