@@ -21,6 +21,7 @@ from cvtbatch.cli.bundle import bundle
 from cvtbatch.cli.cluster import certs, scheduler, worker
 from cvtbatch.cli.comparison import compare_models
 from cvtbatch.cli.display import SHOWN_FAILURES, say
+from cvtbatch.cli.environment import require_environment
 from cvtbatch.cli.extraction import extract
 from cvtbatch.cli.indexing import index
 from cvtbatch.cli.interrupts import exit_code, watch_interrupts
@@ -73,6 +74,7 @@ def main() -> NoReturn:
     try:
         if not asks:
             _require_working_folder()
+            require_environment()
         code = cli.main(standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
