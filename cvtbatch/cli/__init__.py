@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from gc import set_threshold
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from cvtbatch.cli.bundle import bundle
 from cvtbatch.cli.cluster import certs, scheduler, worker
 from cvtbatch.cli.comparison import compare_models
 from cvtbatch.cli.display import SHOWN_FAILURES, say
+from cvtbatch.cli.environment import require_environment
 from cvtbatch.cli.extraction import extract
 from cvtbatch.cli.indexing import index
 from cvtbatch.cli.interrupts import exit_code, watch_interrupts
@@ -42,8 +44,13 @@ from cvtbatch.cli.validation import add_center, recalibrate, validate
 from cvtbatch.cli.versions import forget, snapshot, spec
 from cvtbatch.errors import CvtbatchError, InputError, ProblemsError, lacks_memory
 from cvtbatch.file_errors import why
+from cvtbatch.kept_pages import keep_pages
 from cvtbatch.lean_arrow import leave_pandas_out
 
+# New objects before Python looks for those that nothing holds, 700 by default: modules that are loaded are nothing else.
+_NEW_OBJECTS = 10_000
+# Columns of a file are smaller, and what is made of them; what a whole table takes is larger.
+_LARGEST_KEPT_BYTES, _KEPT_BYTES = 4 << 20, 32 << 20
 _NO_MEMORY = (
     "the system gives this process no more memory or threads; what was committed is safe: raise the limit (ulimit -v, ulimit -u, "
     "or what the batch system was asked for), or take a machine with more, and run the same command again"
@@ -54,15 +61,20 @@ def main() -> NoReturn:
     """Run the command line; the one place where an error becomes an exit code."""
     # Before anything imports it: Arrow's own allocator keeps what was freed, a quarter of a driver's memory.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    set_threshold(_NEW_OBJECTS)
+    # Each worker would run the script again that this process was started by, and load all commands for nothing.
+    vars(sys.modules["__main__"]).pop("__file__", None)
     watch_interrupts()
     watch_streams()
     # Who asks for help waits for no library.
     asks = bool({"-h", "--help", "--version"}.intersection(sys.argv))
     if not asks:
+        keep_pages(_LARGEST_KEPT_BYTES, _KEPT_BYTES)
         leave_pandas_out()
     try:
         if not asks:
             _require_working_folder()
+            require_environment()
         code = cli.main(standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()

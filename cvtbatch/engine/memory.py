@@ -20,8 +20,6 @@ LARGEST_KEPT_BYTES = 32 << 20
 KEPT_BYTES = 256 << 20
 # Of both versions of control groups, as a container sees its own.
 _GROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-# malloc.h of glibc.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class NeedsMemory(Exception):
@@ -95,18 +93,6 @@ def this_worker() -> "Worker | None":
         return get_worker()
     except ValueError:
         return None
-
-
-def keep_pages() -> None:
-    """Have the C library keep what is freed, up to a limit, where it has such a call: an item needs as much as the one before.
-
-    By default it gives arrays back one by one, and every new one is zeroed by the system page by page: a tenth of a worker's time.
-    """
-    if sys.platform == "linux":
-        set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-        if set_option is not None:
-            set_option(_M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
-            set_option(_M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def _give_pages_back() -> None:

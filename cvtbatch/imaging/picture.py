@@ -5,7 +5,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_erosion
 
 # Yellow: told apart from gray by every kind of colour vision.
 OUTLINE_RGB = (255, 210, 0)
@@ -34,6 +33,9 @@ def outline_picture(
     Args:
         level_hu, width_hu: centre and width of the window.
     """
+    # Late: a worker's cases need no picture.
+    from scipy.ndimage import binary_erosion
+
     picture = np.repeat(gray_picture(hu_yx, level_hu, width_hu)[:, :, None], 3, axis=2)
     inside = mask_yx > 0
     picture[inside & ~binary_erosion(inside)] = OUTLINE_RGB

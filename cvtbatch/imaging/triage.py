@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import SimpleITK as sitk
 
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import AIR_HU, Grid, voxels_of
@@ -59,7 +59,7 @@ def triage_mask(mask_zyx: Mask, hu_zyx: Volume, grid: Grid, source_volume_ml: fl
     voxels = voxels_of(mask_zyx)
     box = tuple(slice(int(index.min()), int(index.max()) + 1) for index in voxels)
     volume_ml = len(voxels[0]) * grid.voxel_ml
-    _, components = ndimage.label(mask_zyx[box] != 0, structure=np.ones((3, 3, 3)))
+    components = _count_components(mask_zyx[box])
     p05, p50, p95 = (float(value) for value in np.percentile(hu_zyx[voxels], [5, 50, 95]))
     raised = {
         "tiny": volume_ml < TINY_ML,
@@ -68,7 +68,15 @@ def triage_mask(mask_zyx: Mask, hu_zyx: Volume, grid: Grid, source_volume_ml: fl
         "border_contact": touches_border(box, hu_zyx),
         "volume_changed": abs(volume_ml - source_volume_ml) > VOLUME_TOLERANCE * source_volume_ml,
     }
-    return MaskTriage(int(components), p05, p50, p95, tuple(name for name, is_raised in raised.items() if is_raised))
+    return MaskTriage(components, p05, p50, p95, tuple(name for name, is_raised in raised.items() if is_raised))
+
+
+def _count_components(mask_zyx: Mask) -> int:
+    """Return how many parts a mask has, corners included."""
+    components = sitk.ConnectedComponentImageFilter()
+    components.FullyConnectedOn()
+    components.Execute(sitk.GetImageFromArray((mask_zyx != 0).astype(np.uint8)))
+    return int(components.GetObjectCount())
 
 
 def touches_border(box: tuple[slice, ...], hu_zyx: Volume) -> bool:

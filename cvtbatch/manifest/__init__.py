@@ -1,44 +1,6 @@
 """The manifest: a CSV or Parquet file of images and outlines, read into cases, or refused with the problems in it."""
 
-from cvtbatch.manifest.archive_images import SERIES_FORM, in_archive, series_address
-from cvtbatch.manifest.case import Case, CompactPickle, Reading, RoiSource, Value, key_of, patient_digest
-from cvtbatch.manifest.centers import (
-    find_twins,
-    folded,
-    name_centers,
-    refuse_twins,
-    require_centers,
-    twin_notices,
-    twins_of,
-)
-from cvtbatch.manifest.manifest import Manifest, Survey, read_manifest, survey_manifest
-from cvtbatch.manifest.presence import MISSING_FILE, is_absent, is_missing
-from cvtbatch.manifest.row_pairs import RowPairs
+import lazy_loader
 
-__all__ = [
-    "MISSING_FILE",
-    "SERIES_FORM",
-    "Case",
-    "CompactPickle",
-    "Manifest",
-    "Reading",
-    "RoiSource",
-    "RowPairs",
-    "Survey",
-    "Value",
-    "find_twins",
-    "folded",
-    "in_archive",
-    "is_absent",
-    "is_missing",
-    "key_of",
-    "name_centers",
-    "patient_digest",
-    "read_manifest",
-    "refuse_twins",
-    "require_centers",
-    "series_address",
-    "survey_manifest",
-    "twin_notices",
-    "twins_of",
-]
+# Names are in the stub beside this file; each loads its module, and the libraries that it takes, when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,9 +13,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from cvtbatch.errors import InputError, ProblemsError
 from cvtbatch.extras import installed
 from cvtbatch.nearest import did_you_mean
@@ -77,6 +74,10 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[object, object]:
     Raises:
         InputError: this is no path, the file cannot be read, or it holds no mapping.
     """
+    # Late: workers are given what a file says.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     if not isinstance(path, str | os.PathLike):
         raise InputError(
             "bad_argument",

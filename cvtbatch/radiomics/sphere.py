@@ -3,13 +3,16 @@
 Source: PyRadiomics 3.0.1, `imageoperations.getLBP3DImage`.
 """
 
+import cmath
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import sph_harm_y
 
 RADIUS = 1
+# Y(0, 0), everywhere.
+Y00 = 0.5 / math.sqrt(math.pi)
 # The icosahedron's 12 vertices and its 30 edges' middles on the unit sphere, bit for bit and in the order of trimesh's
 # `icosphere(1, 1)`, whose import would double the engine's own: each word is one point (z, y, x), each digit a magnitude.
 _MAGNITUDES = (
@@ -50,14 +53,25 @@ def lay_sphere() -> Sphere:
     points = sphere_points()
     theta = np.arccos(np.true_divide(points[:, 2], RADIUS))
     phi = np.arctan2(points[:, 1], points[:, 0])
-    y00 = sph_harm_y(0, 0, phi, theta)
+    y00 = np.full(len(points), Y00, np.complex128)
     set_points = np.tri(len(points) + 1, len(points), -1)
     # A last axis of two, as in PyRadiomics, makes NumPy sum the points one after the other.
     c00 = np.multiply(set_points[:, :, None], np.stack([y00, y00], axis=1)[None]).sum(axis=1)[:, None, :1]
     squares = np.multiply(c00, y00[None, :, None]) ** 2
     degree0 = np.real(np.sqrt(np.sum(np.repeat(squares, 2, axis=2), axis=1)))[:, 0]
-    degree1 = [part for m in (-1, 0, 1) for y in (sph_harm_y(1, m, phi, theta),) for part in (y.real, y.imag)]
-    return Sphere(points, degree0, np.ascontiguousarray(degree1))
+    return Sphere(points, degree0, _degree1(polar=phi, azimuth=theta))
+
+
+def _degree1(polar: NDArray[np.float64], azimuth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Y(1, m) (6, points), as `Sphere` has it, to the bit as SciPy's `sph_harm_y`, whose import takes longer than all else.
+
+    By the C library's functions, as there: NumPy's own may differ in the last bit.
+    """
+    cosine, sine = np.array([(math.cos(angle), math.sin(angle)) for angle in polar]).T
+    turn = np.array([cmath.rect(1, angle) for angle in azimuth])
+    size = math.sqrt(3 / (8 * math.pi)) * np.abs(sine)
+    harmonics = size * turn.conj(), math.sqrt(3) * cosine * Y00 + 0j, -size * turn
+    return np.stack([part for values in harmonics for part in (values.real, values.imag)])
 
 
 def numpy_fuses() -> bool:

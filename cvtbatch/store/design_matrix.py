@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
-from cvtbatch.dlrn.cohort import patient_key
 from cvtbatch.errors import InputError
 from cvtbatch.extras import require
 from cvtbatch.manifest import Reading
@@ -50,6 +49,8 @@ def design_matrix(
     """
     require("X_y needs", "pandas")
     import pandas as pd
+
+    from cvtbatch.dlrn.cohort import patient_key
 
     check_columns([target], contracts.clinical_columns())
     names = _names(features) if of_set is None else list(of_set.features)

@@ -17,7 +17,7 @@ from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
 from cvtbatch.store.tables import Pin, Table
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def set_table(name: str) -> str:
@@ -35,7 +35,7 @@ def set_contract(spec: Spec) -> TableContract | None:
     if not name:
         return None
     features = spec.content().get("features", {}).get("names")
-    if not NAME.fullmatch(name) or not isinstance(features, list):
+    if not SET_NAME.fullmatch(name) or not isinstance(features, list):
         raise FormatError("store_damaged", f"specification {spec.spec_id} does not say what its feature set is")
     return contracts.feature_table(set_table(name), features)
 

@@ -4,25 +4,20 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvtbatch import contracts
 from cvtbatch.dlrn.pooling import Pooling
-from cvtbatch.errors import FormatError, InputError
-from cvtbatch.geometry import Grid
+from cvtbatch.errors import InputError
 from cvtbatch.manifest import Reading
 from cvtbatch.regions.rules import rules_of
 from cvtbatch.store.design_matrix import Features, LeftOutWarning, design_matrix
 from cvtbatch.store.filters import require_fitting, to_expression
-from cvtbatch.store.objects import get, holds, put
 from cvtbatch.store.opened import OpenedStore
 from cvtbatch.store.pairs import pair_rows, pair_schema
 from cvtbatch.store.reading import View
 from cvtbatch.store.snapshots import read_snapshot, read_snapshots
-from cvtbatch.store.stored_array import StoredArray
 from cvtbatch.store.wide import PRIMARY, wide_rows, wide_schema
 
 if TYPE_CHECKING:
@@ -341,60 +336,3 @@ class FeatureStore(OpenedStore):
             InputError: there is no such table.
         """
         return self.at(None).rows(self.table(name).contract.name)
-
-    def write_volume(self, hu_zyx: npt.NDArray[np.int16], grid: Grid) -> StoredArray:
-        """Write a volume; it exists once a `volumes` row names it."""
-        from cvtbatch.store.volumes import write_array
-
-        return write_array(self.location, hu_zyx, grid, "volume")
-
-    def write_mask(self, mask_zyx: npt.NDArray[np.uint8], grid: Grid) -> StoredArray:
-        """Write a mask; it exists once a `rois` row names it."""
-        from cvtbatch.store.volumes import write_array
-
-        return write_array(self.location, mask_zyx, grid, "mask")
-
-    def read_array(self, stored: StoredArray) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
-        """Read a volume or mask (z, y, x) and verify its checksum.
-
-        Raises:
-            FormatError: it is missing or damaged.
-        """
-        from cvtbatch.store.volumes import read_array
-
-        return read_array(self.location, stored)
-
-    def write_weights(self, sha256: str, data: bytes) -> None:
-        """Keep the weights of a backbone, a safetensors file, under the digest of their tensors; once, whoever comes again."""
-        key = weights_key(sha256)
-        if not holds(self.location, key):
-            put(self.location, key, data)
-
-    def read_weights(self, sha256: str) -> bytes:
-        """Read the weights that are kept under a digest.
-
-        Raises:
-            FormatError: there are none.
-        """
-        try:
-            return get(self.location, weights_key(sha256))
-        except FileNotFoundError:
-            raise FormatError("weights_missing", f"the store has no weights {sha256[:12]}") from None
-
-    def read_slices(self, stored: StoredArray, indices: Sequence[int]) -> npt.NDArray[np.int16] | npt.NDArray[np.uint8]:
-        """Read some slices (n, y, x) of a volume or mask, and no more of it than they need; each slice's checksum is verified.
-
-        Args:
-            indices: slices in the order in which they are wanted.
-
-        Raises:
-            FormatError: it is missing, a slice is damaged, or there is no such slice.
-        """
-        from cvtbatch.store.volumes import read_slices
-
-        return read_slices(self.location, stored, indices)
-
-
-def weights_key(sha256: str) -> str:
-    """Return where weights lie below the store's root."""
-    return f"weights/{sha256}.safetensors"

@@ -1,6 +1,5 @@
 """A store that is opened: where it lies, its tables, and views of their rows."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -8,23 +7,20 @@ from typing import Self
 import cvtbatch
 from cvtbatch import contracts
 from cvtbatch.contracts import TableContract
-from cvtbatch.errors import FormatError, InputError, StorageError
+from cvtbatch.errors import InputError, StorageError
 from cvtbatch.spec import Spec
+from cvtbatch.store.array_store import FILLED, FORMAT_FILE, ArrayStore, read_format, written_format
 from cvtbatch.store.feature_sets import StoreTables
 from cvtbatch.store.location import Location
 from cvtbatch.store.log_heads import Heads
-from cvtbatch.store.objects import get, holds_anything, probe_writing, put, require_room
+from cvtbatch.store.objects import probe_writing, put, require_room
 from cvtbatch.store.reading import Selection, View
 from cvtbatch.store.tables import Pin, Table
 
-FORMAT_VERSION = 1
-FORMAT_FILE = "cvtbatch-store.json"
-
-_FILLED = "name the folder that `cvtbatch extract --store` has filled"
 _NEW = "choose an empty folder"
 
 
-class OpenedStore:
+class OpenedStore(ArrayStore):
     """An existing store.
 
     Args:
@@ -37,10 +33,7 @@ class OpenedStore:
     """
 
     def __init__(self, url: str | Path) -> None:
-        if not isinstance(url, str | Path):
-            raise InputError("bad_argument", f"a store is named by its path or URL, not by a {type(url).__name__}")
-        self.location = Location.of(str(url))
-        self.format_version = _read_format(self.location)
+        super().__init__(url)
         self._heads = Heads(self.location)
         self._tables = StoreTables(self.location, self._heads)
 
@@ -54,7 +47,7 @@ class OpenedStore:
         """
         location = Location.of(url)
         try:
-            _read_format(location, _NEW)
+            read_format(location, _NEW)
         except StorageError as error:
             if error.kind != "no_store":
                 raise
@@ -73,12 +66,12 @@ class OpenedStore:
         """
         location = Location.of(url)
         try:
-            _read_format(location, _FILLED if existing else _NEW)
+            read_format(location, FILLED if existing else _NEW)
         except StorageError as error:
             if existing or error.kind != "no_store":
                 raise
             probe_writing(location)
-            put(location, FORMAT_FILE, _written(f"cvtbatch {cvtbatch.__version__}"))
+            put(location, FORMAT_FILE, written_format(f"cvtbatch {cvtbatch.__version__}"))
         else:
             probe_writing(location)
         store = cls(url)
@@ -146,46 +139,3 @@ class OpenedStore:
     ) -> View:
         """Return the rows as they are now, or where `pins` say; arguments as for `View`."""
         return View(self._tables, pins, selection, label)
-
-
-def _written(creator: str) -> bytes:
-    """Return what a store's format file holds that this version writes, or another one of the same format."""
-    document = {"format": "cvtbatch-store", "format_version": FORMAT_VERSION, "created_by": creator}
-    return (json.dumps(document, indent=2) + "\n").encode()
-
-
-def _read_format(location: Location, otherwise: str = _FILLED) -> int:
-    """Return the store's format version.
-
-    Args:
-        otherwise: what to do where something else lies.
-
-    Raises:
-        StorageError: kind "no_store" where a store may be created, "not_a_store" where something else lies.
-        FormatError: it is newer, or the file is damaged.
-    """
-    if not holds_anything(location):
-        raise StorageError(
-            "no_store", f"there is no store at {location.url}; cvtbatch extract MANIFEST --store STORE makes one"
-        )
-    try:
-        written = get(location, FORMAT_FILE)
-        document = json.loads(written)
-    except FileNotFoundError:
-        raise StorageError(
-            "not_a_store", f"{location.url} holds files but no {FORMAT_FILE}: it is no store; {otherwise}"
-        ) from None
-    except ValueError:
-        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store is no JSON") from None
-    version = document.get("format_version") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise FormatError(
-            "store_too_new",
-            f"the store has format version {version}; cvtbatch {cvtbatch.__version__} knows versions "
-            f"up to {FORMAT_VERSION}: use a newer cvtbatch",
-        )
-    # A validator's import takes a sixth of a command's start, so it looks only at what no version wrote.
-    known = isinstance(document, dict) and written == _written(str(document.get("created_by")))
-    if not known and (problems := contracts.problems_of(document, "store.json")):
-        raise FormatError("store_damaged", f"{FORMAT_FILE} of the store: {'; '.join(problems)}")
-    return int(document["format_version"])

@@ -27,6 +27,7 @@ LAYERS = [
         "spec",
         "spill",
         "key_index",
+        "kept_pages",
         "lean_arrow",
         "library_versions",
         "own_folders",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.support.paths import ROOT
 
@@ -45,6 +46,42 @@ def test_a_driver_loads_nothing_that_only_its_workers_need() -> None:
     """A fifth of a gigabyte, and seconds at the start of every command that looks at a store."""
     heavy = {"SimpleITK", "numba", "pydicom", "radiomics", "pywt", "scipy.ndimage", "torch"}
     assert _loaded("import cvtbatch.pipelines.extraction.extract, cvtbatch.cli.extraction", heavy) == "LOADED []\n"
+
+
+def test_a_case_loads_no_table_and_nothing_of_scipy() -> None:
+    """A third of what a worker would import before its first case."""
+    code = """
+import numpy as np
+import cvtbatch.pipelines.extraction.case_worker
+from cvtbatch.geometry import Grid
+from cvtbatch.imaging.operators import bspline_operator
+from cvtbatch.imaging.triage import triage_mask
+from cvtbatch.radiomics.sphere import lay_sphere
+lay_sphere()
+bspline_operator(np.arange(3.0), 8)
+grid = Grid((3, 3, 3), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+triage_mask(np.ones((3, 3, 3), np.uint8), np.ones((3, 3, 3), np.int16), grid, 0.027)
+"""
+    heavy = "scipy.ndimage scipy.linalg scipy.special scipy.sparse pyarrow.compute pyarrow.dataset deltalake ruamel.yaml torch"
+    assert _loaded(code, set(heavy.split())) == "LOADED []\n"
+
+
+def test_workers_do_not_run_the_script_again_that_started_the_command(tmp_path: Path) -> None:
+    """It loads all commands."""
+    script = tmp_path / "command"
+    script.write_text("""
+import sys
+from contextlib import suppress
+from multiprocessing import spawn
+from cvtbatch.cli import main
+if __name__ == "__main__":
+    print(spawn.get_preparation_data("worker").get("init_main_from_path") == __file__)
+    with suppress(SystemExit):
+        main()
+    print("init_main_from_path" in spawn.get_preparation_data("worker"))
+""")
+    output = subprocess.run([sys.executable, str(script), "status", "--store", "none"], capture_output=True, text=True)
+    assert output.stdout == "True\nFalse\n"
 
 
 def test_commands_and_workers_have_arrow_without_pandas_and_rows_become_its_frames_all_the_same() -> None:

@@ -9,8 +9,8 @@ from cvtbatch.errors import PASSING_KINDS
 from cvtbatch.manifest import MISSING_FILE, Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.description_work import DescriptionWork
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.known_case import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.extraction.region_work import RegionWork, region_keys
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.shared.uid_key import UidKey
 from cvtbatch.radiomics import Engine, FeatureSet
 from cvtbatch.spec import digest

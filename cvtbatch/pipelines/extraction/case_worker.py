@@ -25,7 +25,7 @@ from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.pipelines.extraction.volume_row import describe_volume
 from cvtbatch.pipelines.shared.archive_images import case_at_hand
 from cvtbatch.spec import digest
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import ArrayStore, StoredArray
 
 Value = TypeVar("Value")
 
@@ -47,7 +47,7 @@ class CaseWorker:
     def __init__(self, task: CaseTask) -> None:
         self.meter = Meter()
         self.task = task
-        self.store = FeatureStore(task.work.store_url)
+        self.store = ArrayStore(task.work.store_url)
         self.features = FeatureStep(task.work, self.store, self.meter)
         self.sources = SourceInputs(
             task.case, self.meter, wanted=any(features.grid == "source" for features in task.work.features)

@@ -7,6 +7,7 @@ on workers alone.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,11 @@ from cvtbatch.location.atlas_files import AtlasFiles, name_files
 from cvtbatch.location.rules import LocationRules
 from cvtbatch.pipelines.extraction.case_result import Row
 from cvtbatch.pipelines.extraction.description_work import DescriptionWork
-from cvtbatch.pipelines.shared.job import AtlasSection
 from cvtbatch.signs.constants import CONSTANTS
 from cvtbatch.spec import LOCATIONS_REVISION, SIGNS_REVISION, Spec, description_spec
+
+if TYPE_CHECKING:
+    from cvtbatch.pipelines.shared.job import AtlasSection
 
 Volume = npt.NDArray[np.int16]
 Mask = npt.NDArray[np.uint8]
@@ -57,7 +60,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
 
 
 def resolve_descriptions(
-    tables: Sequence[str], atlas: AtlasSection, volume: Spec
+    tables: Sequence[str], atlas: "AtlasSection", volume: Spec
 ) -> tuple[tuple[DescriptionWork, ...], tuple[Spec, ...]]:
     """Return what a job asks for, of volumes of a specification, and the specifications of it.
 
@@ -75,7 +78,7 @@ def resolve_descriptions(
     return tuple(works), tuple(specs)
 
 
-def _atlas_files(atlas: AtlasSection, tables: Sequence[str]) -> AtlasFiles | None:
+def _atlas_files(atlas: "AtlasSection", tables: Sequence[str]) -> AtlasFiles | None:
     if atlas.template is None and atlas.labels is None:
         return None
     if atlas.template is None or atlas.labels is None:

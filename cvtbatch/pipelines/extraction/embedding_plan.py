@@ -10,8 +10,8 @@ from cvtbatch.embedding.preprocessing import Part, Preprocessing
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.known_case import KnownCase
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork, found_sources, is_outlined
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase
 from cvtbatch.pipelines.shared.job import EmbeddedSlices
 from cvtbatch.spec import digest
 from cvtbatch.store import StoredArray

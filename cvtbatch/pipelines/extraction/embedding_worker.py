@@ -17,7 +17,7 @@ from cvtbatch.extras import require
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, RoiInput, WeightsRef
 from cvtbatch.pipelines.extraction.failure import Failure, FailureKey, failure_of
 from cvtbatch.pipelines.extraction.task_cost import Cost, Meter
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import ArrayStore
 
 if TYPE_CHECKING:
     from cvtbatch.embedding.backbone import Backbone
@@ -78,7 +78,7 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
     """
     meter = Meter()
     backbones = _backbones(tuple((work.weights, work.compute) for work in task.works))
-    once = partial(_prepare, FeatureStore(task.works[0].weights.store_url), task.rois)
+    once = partial(_prepare, ArrayStore(task.works[0].weights.store_url), task.rois)
     # What several networks see alike they share; it is then held until the task ends.
     seen, shared = Counter(work.preprocessing for work in task.works), cache(once)
 
@@ -95,7 +95,7 @@ def embed_rois(task: EmbeddingTask) -> EmbeddingResult:
 
 
 def _prepare(
-    store: FeatureStore, rois: Sequence[RoiInput], place: int, preprocessing: Preprocessing, part: Part
+    store: ArrayStore, rois: Sequence[RoiInput], place: int, preprocessing: Preprocessing, part: Part
 ) -> Slices:
     """Read and prepare slices of the outline at a place among some."""
     roi = rois[place]
@@ -181,7 +181,7 @@ def _fetch(ref: WeightsRef) -> Weights:
         "which writes it anew",
     )
     try:
-        data = FeatureStore(ref.store_url).read_weights(ref.sha256)
+        data = ArrayStore(ref.store_url).read_weights(ref.sha256)
         weights = from_bytes(data, ref.source, ref.architecture)
     except (InputError, ValueError, KeyError, TypeError):
         raise damaged from None

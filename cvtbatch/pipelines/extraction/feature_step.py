@@ -20,7 +20,7 @@ from cvtbatch.pipelines.extraction.guard import About, Stopped, guarded
 from cvtbatch.pipelines.extraction.limits import description_bytes, feature_bytes, image_bytes, whole_volume_bytes
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.radiomics import AuditResult, Engine, audit_features, roi_features
-from cvtbatch.store import FEATURES, FeatureStore, equal_to
+from cvtbatch.store import FEATURES, ArrayStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class FeatureStep:
         succeeded: keys of audits that agree.
     """
 
-    def __init__(self, work: Work, store: FeatureStore, meter: Meter) -> None:
+    def __init__(self, work: Work, store: ArrayStore, meter: Meter) -> None:
         self._volume_spec_id, self._store, self._meter = work.volume_spec_id, store, meter
         self.rows: dict[str, list[Row]] = {part.table: [] for part in work.values}
         self.audits: list[AuditResult] = []
@@ -160,7 +160,10 @@ class FeatureStep:
             "radiomics_spec_id": work.radiomics_spec_id,
             "input_digest": roi.input_digest,
         }
-        table = self._store.table(work.table)
+        # Late: no other work of a worker looks at tables.
+        from cvtbatch.store import FeatureStore, equal_to
+
+        table = FeatureStore(self._store.location.url).table(work.table)
         [values] = table.read(table.contract.features, equal_to(wanted)).to_pylist()
         return dict(values)
 

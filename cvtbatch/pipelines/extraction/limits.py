@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from cvtbatch.geometry import Grid
 from cvtbatch.pipelines.extraction.case_plan import CaseTask
-from cvtbatch.pipelines.extraction.embedding_worker import EmbeddingTask
-from cvtbatch.pipelines.extraction.outline_result import OutlineTask
-from cvtbatch.pipelines.extraction.region_plan import RegionTask
-from cvtbatch.pipelines.shared.job import MethodName
 from cvtbatch.radiomics import Engine, FeatureSet
+
+# A worker asks for the memory of features, and takes nothing of these.
+if TYPE_CHECKING:
+    from cvtbatch.pipelines.extraction.embedding_worker import EmbeddingTask
+    from cvtbatch.pipelines.extraction.outline_result import OutlineTask
+    from cvtbatch.pipelines.extraction.region_plan import RegionTask
+    from cvtbatch.pipelines.shared.job import MethodName
 
 # A limit finds what never ends; it must not hit a disk that is slow and alive. A case takes a second or two; a disk that gives
 # 0.2 MB a second, and a machine that is busy with a hundred other things, stay below this.
@@ -23,7 +27,7 @@ HEAD_SECONDS = 900.0
 FEATURE_BYTES = {"fast": 30_000_000, "pyradiomics": 150_000_000}
 # Measured: a head of 512 x 512 x 36 voxels takes 270 MB while outlined by threshold, 1.8 GB by three networks; further ones of
 # a task wait with their voxels and their inside.
-OUTLINE_BYTES: Mapping[MethodName, int] = {
+OUTLINE_BYTES: "Mapping[MethodName, int]" = {
     "none": 0,
     "blast-ct": 1_600_000_000,
     "threshold": 50_000_000,
@@ -48,21 +52,21 @@ def case_limit_s(task: CaseTask, stated_s: float | None) -> float:
     return CASE_SECONDS + outlines_s + SECONDS_PER_MB * task.source_bytes / 1e6
 
 
-def region_limit_s(task: RegionTask, stated_s: float | None) -> float:
+def region_limit_s(task: "RegionTask", stated_s: float | None) -> float:
     """Return how long the regions of a case may take, their features included, in seconds."""
     if stated_s is not None:
         return stated_s
     return CASE_SECONDS + OUTLINE_SECONDS * len(task.regions()) * len(task.work.features)
 
 
-def embedding_limit_s(task: EmbeddingTask, stated_s: float | None) -> float:
+def embedding_limit_s(task: "EmbeddingTask", stated_s: float | None) -> float:
     """Return how long the outlines of a task may take to embed, in seconds."""
     if stated_s is not None:
         return stated_s * len(task.rois)
     return CASE_SECONDS + SLICE_SECONDS * sum(roi.slices * len(roi.parts) for roi in task.rois)
 
 
-def outline_limit_s(task: OutlineTask, stated_s: float | None) -> float:
+def outline_limit_s(task: "OutlineTask", stated_s: float | None) -> float:
     """Return how long the volumes of a task may take to outline, their features included, in seconds."""
     if stated_s is not None:
         return stated_s * len(task.volumes)
@@ -73,7 +77,7 @@ def outline_limit_s(task: OutlineTask, stated_s: float | None) -> float:
     return CASE_SECONDS + (each_s + features_s) * len(task.volumes)
 
 
-def outline_bytes(task: OutlineTask) -> int:
+def outline_bytes(task: "OutlineTask") -> int:
     """Return what the volumes of a task take while they are outlined."""
     voxels = [math.prod(volume.grid.size_xyz) for volume in task.volumes]
     own = OUTLINE_BYTES_PER_VOXEL * max(voxels) + WAITING_BYTES_PER_VOXEL * sum(voxels)

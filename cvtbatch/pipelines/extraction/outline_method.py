@@ -13,7 +13,7 @@ from cvtbatch.outlining.weights import Weights, from_bytes
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork
 from cvtbatch.pipelines.extraction.outline_settings import command_method
 from cvtbatch.pipelines.shared.job import OutlineSection
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import ArrayStore
 
 
 def load_method(work: OutlineWork) -> Method:
@@ -47,7 +47,7 @@ def _fetch(sha256: str, store_url: str) -> Weights:
         "which writes it anew",
     )
     try:
-        weights = from_bytes(FeatureStore(store_url).read_weights(sha256))
+        weights = from_bytes(ArrayStore(store_url).read_weights(sha256))
     except InputError:
         raise damaged from None
     if weights.sha256 != sha256:

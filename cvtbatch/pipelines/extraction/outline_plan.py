@@ -10,8 +10,8 @@ from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, CompactPickle, RoiSource, key_of
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, ValueWork, Work
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.known_case import KnownCase, KnownRoi
 from cvtbatch.pipelines.extraction.region_work import region_keys
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi
 from cvtbatch.pipelines.shared.job import OutlineSection
 from cvtbatch.spec import digest
 from cvtbatch.store import StoredArray

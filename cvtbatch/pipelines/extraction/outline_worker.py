@@ -29,7 +29,7 @@ from cvtbatch.pipelines.extraction.roi_row import mask_columns
 from cvtbatch.pipelines.extraction.stored_masks import store_mask
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.spec import digest
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import ArrayStore
 
 Value = TypeVar("Value")
 Mask = npt.NDArray[np.uint8]
@@ -74,7 +74,7 @@ class OutlineWorker:
     def __init__(self, task: OutlineTask) -> None:
         self._work, self._meter = task.work, Meter()
         self._needed_bytes = outline_bytes(task)
-        self._store = FeatureStore(task.work.features.store_url)
+        self._store = ArrayStore(task.work.features.store_url)
         self._volumes = [
             _Work(given, FeatureStep(task.work.features, self._store, self._meter)) for given in task.volumes
         ]

@@ -15,10 +15,11 @@ from cvtbatch.pipelines.extraction.embedding_plan import (
     plan_embeddings,
     with_embeddings,
 )
+from cvtbatch.pipelines.extraction.known_case import KnownCase
 from cvtbatch.pipelines.extraction.outline_plan import OutlinePlan, OutlineWork, plan_outlines, with_outlines
 from cvtbatch.pipelines.extraction.region_plan import RegionPlan, plan_regions, with_regions
 from cvtbatch.pipelines.extraction.settings import Options, Settings
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, SpecIds, StoredCases
+from cvtbatch.pipelines.extraction.stored_cases import SpecIds, StoredCases
 from cvtbatch.pipelines.shared.archive_images import look_at_source
 from cvtbatch.store import FeatureStore
 

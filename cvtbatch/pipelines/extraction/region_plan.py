@@ -7,9 +7,9 @@ from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, CompactPickle, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, FeatureTask, Reason, Work
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.known_case import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.pipelines.extraction.outline_plan import OutlineWork, found_sources, judge_features
 from cvtbatch.pipelines.extraction.region_work import RegionWork
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.regions.rules import region_roi
 from cvtbatch.spec import digest
 from cvtbatch.store import StoredArray

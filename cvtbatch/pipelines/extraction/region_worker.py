@@ -20,7 +20,7 @@ from cvtbatch.pipelines.extraction.region_row import region_mask_columns, region
 from cvtbatch.pipelines.extraction.stored_masks import store_mask
 from cvtbatch.pipelines.extraction.task_cost import Meter
 from cvtbatch.regions.masks import NoRegion, Region, derive_region
-from cvtbatch.store import FeatureStore
+from cvtbatch.store import ArrayStore
 
 
 class RegionWorker:
@@ -28,7 +28,7 @@ class RegionWorker:
 
     def __init__(self, task: RegionTask) -> None:
         self._task, self._meter = task, Meter()
-        self._store = FeatureStore(task.work.store_url)
+        self._store = ArrayStore(task.work.store_url)
         self._features = FeatureStep(task.work, self._store, self._meter)
         self._rows: dict[str, list[Row]] = {"rois": [], "regions": []}
         self._failures: list[Failure] = []

@@ -5,12 +5,12 @@ import numpy.typing as npt
 
 from cvtbatch.errors import FormatError
 from cvtbatch.geometry import Grid
-from cvtbatch.pipelines.extraction.stored_cases import KnownRoi
+from cvtbatch.pipelines.extraction.known_case import KnownRoi
 from cvtbatch.pipelines.extraction.task_cost import Meter
-from cvtbatch.store import FeatureStore, StoredArray
+from cvtbatch.store import ArrayStore, StoredArray
 
 
-def is_whole(store: FeatureStore, stored: StoredArray) -> bool:
+def is_whole(store: ArrayStore, stored: StoredArray) -> bool:
     """Say whether a stored array can be read as it was written."""
     try:
         store.read_array(stored)
@@ -20,7 +20,7 @@ def is_whole(store: FeatureStore, stored: StoredArray) -> bool:
 
 
 def store_mask(
-    store: FeatureStore,
+    store: ArrayStore,
     meter: Meter,
     mask_zyx: npt.NDArray[np.uint8],
     grid: Grid,

@@ -22,7 +22,7 @@ from cvtbatch.pipelines.indexing.hospital_ids import normalised
 from cvtbatch.pipelines.indexing.hospital_table import read_hospital_table
 from cvtbatch.pipelines.shared.uid_key import VARIABLE, UidKey
 from cvtbatch.spec import canonical_json
-from cvtbatch.store.opened import FORMAT_FILE
+from cvtbatch.store.array_store import FORMAT_FILE
 from cvtbatch.whole_files import written_whole
 
 COLUMNS = ("center", "patient_id", "study_id", "patient", "case_id", "uid_key_id")

@@ -14,7 +14,8 @@ from cvtbatch.engine import memory
 FAULTS = """
 import json, resource
 import numpy as np
-from cvtbatch.engine.memory import _give_pages_back, keep_pages
+from cvtbatch.engine.memory import KEPT_BYTES, LARGEST_KEPT_BYTES, _give_pages_back
+from cvtbatch.kept_pages import keep_pages
 
 def faults(blocks):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -29,7 +30,7 @@ def held_mb():
 
 faults(4)
 before = faults(4)
-keep_pages()
+keep_pages(LARGEST_KEPT_BYTES, KEPT_BYTES)
 faults(4)
 kept = faults(4)
 holds = held_mb()

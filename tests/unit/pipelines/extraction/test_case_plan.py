@@ -9,7 +9,7 @@ from cvtbatch.geometry import Grid
 from cvtbatch.manifest import Case, RoiSource
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, FeatureWork, Fingerprints, Reason, Work, plan_case
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRoi, KnownVolume
+from cvtbatch.pipelines.extraction.known_case import KnownCase, KnownRoi, KnownVolume
 from cvtbatch.radiomics import PROFILES
 from cvtbatch.store import StoredArray
 

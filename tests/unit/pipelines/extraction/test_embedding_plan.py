@@ -11,7 +11,7 @@ from cvtbatch.embedding.preprocessing import Preprocessing
 from cvtbatch.pipelines.extraction.case_plan import Reason
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef, plan_embeddings
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
-from cvtbatch.pipelines.extraction.stored_cases import KnownRoi
+from cvtbatch.pipelines.extraction.known_case import KnownRoi
 from tests.unit.pipelines.extraction.test_case_plan import CASE, KEY, STORED, known
 
 WORK = EmbeddingWork(

@@ -11,6 +11,7 @@ from cvtbatch.manifest import Case
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason
 from cvtbatch.pipelines.extraction.embedding_plan import EmbeddingWork, WeightsRef, plan_embeddings
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.known_case import KnownCase, KnownOutline, KnownRoi
 from cvtbatch.pipelines.extraction.limits import outline_bytes, outline_limit_s
 from cvtbatch.pipelines.extraction.outline_plan import (
     OutlinePlan,
@@ -23,7 +24,6 @@ from cvtbatch.pipelines.extraction.outline_plan import (
     with_outlines,
 )
 from cvtbatch.pipelines.extraction.outline_result import OutlineTask
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownOutline, KnownRoi
 from cvtbatch.pipelines.shared.job import read_job
 from tests.unit.pipelines.extraction.test_case_plan import CASE, STORED, WITH_SET, WORK, known
 

@@ -6,11 +6,11 @@ import pytest
 
 from cvtbatch.pipelines.extraction.case_plan import CasePlan, Reason, plan_case
 from cvtbatch.pipelines.extraction.failure import FailureKey, KnownFailure
+from cvtbatch.pipelines.extraction.known_case import KnownCase, KnownRegion, KnownRoi
 from cvtbatch.pipelines.extraction.limits import region_bytes, region_limit_s
 from cvtbatch.pipelines.extraction.outline_plan import plan_outlines
 from cvtbatch.pipelines.extraction.region_plan import RegionPlan, plan_regions, with_regions
 from cvtbatch.pipelines.extraction.region_work import resolve_regions
-from cvtbatch.pipelines.extraction.stored_cases import KnownCase, KnownRegion, KnownRoi
 from cvtbatch.spec import volume_spec
 from tests.unit.pipelines.extraction.test_case_plan import CASE, KEY, SOURCES, STORED, WITH_SET, WORK, known
 from tests.unit.pipelines.extraction.test_outline_plan import AWAITING, OUTLINING, found
