@@ -13,7 +13,9 @@ from cvtbatch.dlrn.bundle_document import refuse_later
 from cvtbatch.errors import FormatError
 from cvtbatch.pipelines.models.cohort_source import CohortSource
 from cvtbatch.pipelines.models.training_cohort import read_training
-from cvtbatch.store import Selection, create_snapshot
+from cvtbatch.pipelines.results.outline_results import to_results
+from cvtbatch.pipelines.results.stored_results import read_stored_results
+from cvtbatch.store import FeatureStore, Selection, create_snapshot
 from cvtbatch.store.wide import PRIMARY
 from tests.support.cohorts import SMALLEST_JOB
 from tests.support.commands import cvtbatch
@@ -128,20 +130,21 @@ def test_the_outcome_is_no_term(folder: Path) -> None:
     assert "fit.clinical names x_poor" in found.stderr
 
 
-def test_results_for_a_pacs_are_of_cvt_alone(folder: Path) -> None:
-    (folder / "m.csv").write_text("center,case_id,image\nC2,001,ct.nii.gz\n")
-    results = (
-        "results",
-        "--store",
-        folder / "store",
-        "--manifest",
-        folder / "m.csv",
-        "--bundle",
-        folder / "bundle",
-    )
-    found = cvtbatch(*results, "--out", folder / "dicom")
-    assert found.returncode == 1
-    assert "the bundle tells x_poor, and codes of a report are of CVT alone" in found.stderr
+def test_results_for_a_pacs_name_the_event(folder: Path) -> None:
+    bundle = load_bundle(folder / "bundle")
+    stored = read_stored_results(FeatureStore(str(folder / "store")).at(None), bundle)
+    scored = [
+        (row, score)
+        for rows in stored.rois.values()
+        for row in rows
+        if (score := stored.scores.get((row["roi_key"], row["input_digest"]))) is not None and score["dlrn"] is not None
+    ]
+    assert len(scored) > 10
+    for row, score in scored:
+        results = to_results(stored, row, 10.0, 60.0, bundle)
+        assert [one.value for one in results.measured if one.concept.value == "dlrn_event_prob"] == [score["dlrn"]]
+        assert [one.text for one in results.told if one.concept.value == "event"] == ["x_poor"]
+        assert not [one for one in results.measured if "CVT" in one.concept.meaning]
 
 
 def test_what_is_told_of_classes_and_not_known_here_is_for_a_later_version() -> None:
