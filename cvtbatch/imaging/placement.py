@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.geometry import ROUND_OFF, Box, Grid, SliceStack, Vector, box_of, voxels_of
 from cvtbatch.imaging.resampling import to_image, to_image_frame
@@ -111,8 +112,8 @@ def place_mask(mask_zyx: Mask, place: Grid | SliceStack, grid: Grid) -> Mask:
     if not placed.any():
         raise InputError(
             "mask_lost",
-            f"the mask has {np.count_nonzero(mask_zyx)} voxels as drawn and none at {grid.spacing_mm} mm: it is too thin to be "
-            "stored",
+            f"the mask has {counted(int(np.count_nonzero(mask_zyx)), 'voxel')} as drawn and none at {grid.spacing_mm} mm: "
+            "it is too thin to be stored",
         )
     return placed
 

@@ -20,6 +20,7 @@ from pydicom.uid import (
     UncompressedTransferSyntaxes,
 )
 
+from cvtbatch.counts import counted
 from cvtbatch.errors import InputError
 from cvtbatch.ingest.codestreams import read_claim
 from cvtbatch.ingest.compression import describe_encoding
@@ -76,7 +77,7 @@ def _native_frames(file: BinaryIO, pixels: PixelFormat) -> Iterator[npt.NDArray[
     if not _is_whole(file, place, length, pixels.frames * size):
         raise InputError(
             "unreadable_pixels",
-            f"{pixels.frames} frames of {pixels.columns} x {pixels.rows} pixels take {pixels.frames * size} bytes; "
+            f"{counted(pixels.frames, 'frame')} of {pixels.columns} x {pixels.rows} pixels: {pixels.frames * size} bytes; "
             f"the pixel data, said to have {length}, are truncated or damaged",
         )
     file.seek(place)

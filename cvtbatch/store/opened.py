@@ -21,16 +21,7 @@ _NEW = "choose an empty folder"
 
 
 class OpenedStore(ArrayStore):
-    """An existing store.
-
-    Args:
-        url: a folder, a file:// URL, or s3://BUCKET/PREFIX.
-
-    Raises:
-        InputError: this is no path.
-        StorageError: there is no store.
-        FormatError: its format is newer than this version of cvtbatch knows.
-    """
+    """An existing store and its tables; otherwise as `ArrayStore`."""
 
     def __init__(self, url: str | Path) -> None:
         super().__init__(url)

@@ -28,6 +28,6 @@ def test_a_variable_that_a_library_refuses_is_named_with_its_value(name: str, va
     assert ended.stderr.startswith(f"Error: environment variable {name} is {value!r}: it has to be ")
 
 
-def test_variables_that_libraries_take_are_not_looked_at_twice() -> None:
+def test_a_variable_that_its_library_takes_stops_no_command() -> None:
     ended = _status(NUMBA_NUM_THREADS="2", NUMBA_DISABLE_JIT="0", TOKIO_WORKER_THREADS="2")
     assert ended.stderr.startswith("Error: there is no store at ")
